@@ -1,0 +1,45 @@
+# Each target does its own set-up, says what it does, and can be run again.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format kafka samples lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(STAMP) ## the four sample incidents through the real pipeline into an embedded event store
+	$(BIN)/detector demo
+
+test: $(STAMP) ## everything, on real components (Kafka needs Java 17 and Maven; see README)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## ruff and mypy (strict) over the whole tree
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the code in its house form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+kafka: ## a real single-node Kafka broker in the foreground (Java 17 and Maven)
+	python3 deploy/kafka/broker.py --data var/kafka --port 9092 --keep
+
+samples: $(STAMP) ## generate sample_logs anew from their seeds
+	$(BIN)/python -m tests.support.simulator --out sample_logs
+
+lock: $(STAMP) ## pin the versions that are installed now
+	$(BIN)/python -m pip freeze --exclude-editable | LC_ALL=C sort -f > deploy/constraints.txt
+
+clean: ## remove the virtual environment and what demo and runs left behind
+	rm -rf $(VENV) var build dist
+
+$(STAMP): pyproject.toml deploy/constraints.txt
+	@./deploy/venv.sh $(VENV)
+	@echo "installing rogue-agent-detector and its pinned dependencies into $(VENV) (some minutes the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[embedded,dev]'
+	@touch $@

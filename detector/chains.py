@@ -1,0 +1,133 @@
+"""What follows from findings taken together: advice that was followed, exposures that were used."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from detector.alerts import Link
+from detector.detectors.base import ATLAS, ATTACK, OWASP_AGENTIC
+from detector.exposures import Window
+from detector.findings import Finding, stable_id
+from detector.incidents import About, utc
+from detector.severity import Severity
+from detector.wording import duration, plural
+
+ADVICE: Final = "advice_followed"
+EXPOSURE: Final = "exposure"
+
+# The behaviours that only correlation can see, told as detectors like any other.
+DERIVED: Final[Mapping[str, About]] = {
+    ADVICE: About(
+        rules={"post_then_change": "gave advice without approval, and a person acted on it"},
+        runbook="Undo the person's change, correct the post, and tell everyone who read the thread.",
+    ),
+    EXPOSURE: About(
+        rules={
+            "unauthorised_read": "let sensitive data be read by people without authorisation",
+            "open_too_long": "has left sensitive data open for too long",
+        },
+        runbook="Close the window, then ask the audit for everybody who read the resource while it stood open.",
+    ),
+}
+TAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    ADVICE: (f"{OWASP_AGENTIC}:ASI09", f"{OWASP_AGENTIC}:ASI08", f"{ATLAS}:AML.T0053"),
+    EXPOSURE: (f"{OWASP_AGENTIC}:ASI03", f"{ATTACK}:T1530"),
+}
+
+
+def is_post(finding: Finding) -> bool:
+    """Whether the finding is an agent's publication that lacked its approval."""
+    return (
+        finding.detector == "unapproved_action"
+        and finding.evidence.get("kind") == "publish"
+        and finding.principal_kind == "agent"
+    )
+
+
+def post_keys(finding: Finding) -> tuple[str, ...]:
+    """What an answer to a post can name it by: its thread, its trace, its own event."""
+    named = tuple(e for e in finding.entities if e.startswith(("thread:", "trace:")))
+    return (*named, f"event:{finding.event_id}")
+
+
+def advice_followed(posts: Mapping[str, Link], change: Finding) -> Finding | None:
+    """A person's harmful change in the thread of an agent's unapproved post."""
+    if change.principal_kind != "human" or change.detector not in {"permission_change", "mass_deletion"}:
+        return None
+    if change.severity == "SEV4":
+        return None
+    asked = (f"event:{change.evidence.get('in_reply_to')}", *change.entities)
+    post = next((posts[key] for key in asked if key in posts), None)
+    if post is None:
+        return None
+    severity: Severity = "SEV1" if change.evidence.get("opens") else "SEV2"
+    after = duration((change.time - post.time).total_seconds())
+    reason = f"{change.principal} followed the unapproved post of {post.principal} {after} after it: {change.reason}"
+    return _derive(change, ADVICE, "post_then_change", severity, reason, principal=post.principal, post=post.event_id)
+
+
+def unauthorised_read(window: Window, read: Finding) -> Finding:
+    """The first touch of an exposed resource by somebody whom the change let in."""
+    after = duration(read.time.timestamp() - window.opened_at)
+    records = plural(read.evidence["records"], "record")
+    reason = (
+        f"{read.principal} read {records} of {window.sensitivity} {window.resource}, {after} after "
+        f"{window.opened_by} opened it to the {window.audience}, never having touched it before"
+    )
+    return _derive(read, EXPOSURE, "unauthorised_read", "SEV1", reason, principal=window.opened_by)
+
+
+def open_too_long(window: Window, due: float, limit: float) -> Finding:
+    """A window that stands open past its limit, told as of when it was due."""
+    reason = (
+        f"{window.sensitivity} {window.resource} has stood open to the {window.audience} for "
+        f"{duration(limit)} since {window.opened_by} opened it; "
+        f"{plural(window.reader_count, 'person', 'people')} newly admitted read it so far"
+    )
+    return Finding(
+        id=stable_id("f", window.event_id, EXPOSURE, "open_too_long"),
+        time=utc(due),
+        event_id=window.event_id,
+        principal=window.opened_by,
+        principal_kind="human",
+        role="",
+        session=None,
+        detector=EXPOSURE,
+        rule="open_too_long",
+        score=1.0,
+        p_value=None,
+        severity="SEV2",
+        reason=reason,
+        entities=(f"resource:{window.resource}",),
+        tags=TAGS[EXPOSURE],
+        evidence={"resource": window.resource, "readers": window.reader_count},
+    )
+
+
+def _derive(
+    cause: Finding,
+    detector: str,
+    rule: str,
+    severity: Severity,
+    reason: str,
+    *,
+    principal: str,
+    **evidence: str,
+) -> Finding:
+    return Finding(
+        id=stable_id("f", cause.id, detector, rule),
+        time=cause.time,
+        event_id=cause.event_id,
+        principal=principal,
+        principal_kind=cause.principal_kind,
+        role=cause.role,
+        session=cause.session,
+        detector=detector,
+        rule=rule,
+        score=1.0,
+        p_value=None,
+        severity=severity,
+        reason=reason,
+        entities=(f"principal:{principal}", *cause.entities),
+        tags=TAGS[detector],
+        evidence={"cause": cause.id, **evidence},
+    )

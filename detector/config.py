@@ -1,0 +1,176 @@
+"""Settings: what an operator may set, with its default and one line on what it does."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from detector.charter import Charter
+from detector.correlation import CorrelationSettings
+from detector.detectors import REGISTRY
+from detector.formats import REGISTRY as FORMATS
+from detector.scoring import ScoringSettings
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the message says where it is wrong and what would be right."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Secret(Section):
+    """Where a secret is kept. The secret itself never stands in the configuration."""
+
+    env: str | None = Field(None, description="Name of the environment variable that holds it.")
+    file: Path | None = Field(None, description="File that holds it; surrounding white space is cut off.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("name one place: `env: NAME` or `file: PATH`")
+        return self
+
+    def reveal(self) -> str:
+        """The secret.
+
+        Raises:
+            ConfigError: The variable is not set, or the file can't be read.
+        """
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if not value:
+                raise ConfigError(f"the environment variable {self.env} is not set: a secret is kept there")
+            return value
+        try:
+            return Path(str(self.file)).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"the secret in {self.file} can't be read: {error.strerror}") from error
+
+
+class Topics(Section):
+    """Names of the Kafka topics."""
+
+    events: str = Field("agent-events", description="What agents, people and services did; read.")
+    findings: str = Field("agent-findings", description="What scoring found; written, read by correlation.")
+    alerts: str = Field("agent-alerts", description="Each version of each alert; written.")
+    rejects: str = Field("agent-rejects", description="Messages that could not be understood; written.")
+
+
+class Security(Section):
+    """How to reach the brokers safely."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Transport and authentication, in Kafka's words."
+    )
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        None, description="SASL mechanism; needed with a SASL protocol."
+    )
+    username: str | None = Field(None, description="SASL user (PLAIN, SCRAM).")
+    password: Secret | None = Field(None, description="SASL password (PLAIN, SCRAM).")
+    token: Secret | None = Field(None, description="OAUTHBEARER token; a file is read anew at each login.")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) to verify brokers with.")
+    cert_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
+    key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
+    key_password: Secret | None = Field(None, description="Password of the key.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.protocol.startswith("SASL") and self.mechanism is None:
+            raise ValueError(f"protocol {self.protocol} needs a `mechanism`")
+        if self.mechanism in {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} and not (self.username and self.password):
+            raise ValueError(f"mechanism {self.mechanism} needs `username` and `password`")
+        if self.mechanism == "OAUTHBEARER" and self.token is None:
+            raise ValueError("mechanism OAUTHBEARER needs a `token`")
+        return self
+
+
+class Kafka(Section):
+    """The brokers, the group and the topics."""
+
+    bootstrap_servers: tuple[str, ...] = Field(
+        ("127.0.0.1:9092",), min_length=1, description="Brokers to ask first, as host:port."
+    )
+    group_id: str = Field("rogue-agent-detector", description="Consumer group; correlation adds `-correlate`.")
+    instance_id: str | None = Field(
+        None, description="Static membership: keeps the partitions over a restart. Unique for each process."
+    )
+    topics: Topics = Field(Topics(), description="Names of the topics.")
+    security: Security = Field(Security(), description="How to reach the brokers safely.")
+
+
+class Store(Section):
+    """The event store."""
+
+    url: str | None = Field(
+        None,
+        description="`chdb:///path` (embedded) or `http(s)://user@host:port/database`; none: nothing is stored.",
+    )
+    password: Secret | None = Field(None, description="Password of the server's user.")
+
+
+class State(Section):
+    """Where the detector's memory is saved."""
+
+    url: str = Field(
+        "file://./var/state", description="Folder of the checkpoints, as `file://` URL or path; made if need be."
+    )
+    every: float = Field(30.0, gt=0, description="Seconds between checkpoints.")
+
+
+class Alertmanager(Section):
+    """Delivery to Prometheus Alertmanager (API v2)."""
+
+    url: str = Field(description="Its address, for example `http://127.0.0.1:9093`.")
+    heartbeat: float = Field(60.0, gt=0, description="Seconds between repeats of open alerts.")
+
+
+class Webhook(Section):
+    """Delivery by HTTP POST, signed."""
+
+    url: str = Field(description="Where alerts are posted to.")
+    secret: Secret = Field(description="Key of the HMAC-SHA256 signature.")
+
+
+class Metrics(Section):
+    """Prometheus metrics and health."""
+
+    address: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9464, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+class Charters(Section):
+    """What agents were given to do."""
+
+    roles: dict[str, Charter] = Field({}, description="Charter by role.")
+    agents: dict[str, Charter] = Field({}, description="Charter by agent id; adds to that of its role.")
+
+
+_DETECTORS: dict[str, Any] = {
+    name: (
+        detector.Settings,
+        Field(detector.Settings(), description=f"Watches who {'; '.join(detector.rules.values())}."),
+    )
+    for name, detector in REGISTRY.items()
+}
+Detectors: Any = create_model("Detectors", __base__=Section, __doc__="Settings by detector.", **_DETECTORS)
+
+
+class Config(Section):
+    """The whole configuration. Every setting has a default that works."""
+
+    kafka: Kafka = Field(Kafka(), description="The brokers, the group and the topics.")
+    format: Literal[tuple(FORMATS)] = Field("native", description="Wire format of the events topic.")  # type: ignore[valid-type]
+    store: Store = Field(Store(), description="The event store.")
+    state: State = Field(State(), description="Where the detector's memory is saved.")
+    scoring: ScoringSettings = Field(ScoringSettings(), description="Bounds and event-time rules.")
+    detectors: Detectors = Field(Detectors(), description="Settings by detector.")
+    correlation: CorrelationSettings = Field(CorrelationSettings(), description="How findings make alerts.")
+    charters: Charters = Field(Charters(), description="What agents were given to do.")
+    alertmanager: Alertmanager | None = Field(None, description="Delivery to Alertmanager; none: off.")
+    webhook: Webhook | None = Field(None, description="Delivery by webhook; none: off.")
+    metrics: Metrics = Field(Metrics(), description="Prometheus metrics and health.")

@@ -1,0 +1,98 @@
+"""Stage 2, live: findings and ticks from Kafka in, alerts out. One owner of each incident: one partition."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from detector import signals
+from detector.alerts import Alert
+from detector.correlation import Correlated, Correlator
+from detector.severity import Severity
+from detector.sinks.base import Batch
+from detector.sources.alignment import Partition
+from detector.sources.base import Record
+from detector.stages import Stage, StageShell
+from detector.ticks import Tick, Watermarks
+
+log = structlog.get_logger(__name__)
+
+
+class CorrelateStage(Stage):
+    """Correlates, in the order of the findings topic.
+
+    Args:
+        shell: What every stage is given.
+        make: Makes an empty second stage; one for each partition of the findings topic.
+        on_restored: Called with the alerts that are open after a restore, for sinks that repeat them.
+    """
+
+    name = "correlate"
+
+    def __init__(
+        self, shell: StageShell, make: Callable[[], Correlator], on_restored: Callable[[Sequence[Alert]], None]
+    ) -> None:
+        super().__init__(shell)
+        self._make = make
+        self._on_restored = on_restored
+        self._correlators: dict[Partition, tuple[Correlator, Watermarks]] = {}
+
+    def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:  # noqa: ARG002
+        """Step through the signals in the order of the topic."""
+        batch = Batch()
+        for partition, records in polled.items():
+            for record in records:
+                self._step(partition, record, batch)
+                self.positions[partition] = record.offset + 1
+        if polled:
+            self.shell.metrics.count_alerts(batch.alerts, time.time())
+            self._gauge()
+        return batch
+
+    def _step(self, partition: Partition, record: Record, batch: Batch) -> None:
+        correlator, watermarks = self._correlators[partition]
+        try:
+            signal = signals.decode(record.value)
+        except msgspec.DecodeError:
+            log.exception("signal_not_understood", partition=partition, offset=record.offset)
+            return
+        if isinstance(signal, Tick):
+            out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
+        else:
+            out = correlator.step(signal)
+        batch.findings.extend(out.findings)
+        batch.alerts.extend(out.alerts)
+
+    def _gauge(self) -> None:
+        counts: Counter[Severity] = Counter()
+        exposures = 0
+        for correlator, _ in self._correlators.values():
+            counts.update(correlator.open_alerts)
+            exposures += len(correlator.exposures)
+        self.shell.metrics.set_open_incidents(counts)
+        self.shell.metrics.open_exposures.set(exposures)
+
+    def full(self) -> list[Partition]:
+        """Nothing waits here."""
+        return []
+
+    def open(self, partition: Partition, state: Mapping[str, Any] | None) -> None:
+        """Restore the incidents and the watermarks."""
+        correlator, watermarks = self._make(), Watermarks()
+        if state:
+            correlator.restore(state["correlator"])
+            watermarks.restore(state["watermarks"])
+            self._on_restored(correlator.open())
+        self._correlators[partition] = correlator, watermarks
+
+    def close(self, partition: Partition) -> None:
+        """Forget the partition's incidents."""
+        self._correlators.pop(partition, None)
+
+    def snapshot(self, partition: Partition) -> dict[str, Any]:
+        """The incidents and the watermarks."""
+        correlator, watermarks = self._correlators[partition]
+        return {"correlator": correlator.snapshot(), "watermarks": watermarks.snapshot()}

@@ -1,0 +1,268 @@
+"""Stage 2, pure: findings in, alerts out. One incident a story, joined by what its findings share."""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from detector import chains
+from detector.alerts import Alert, Link
+from detector.exposures import ExposureLedger, Window
+from detector.findings import Finding
+from detector.incidents import About, Incident, RiskSettings
+from detector.severity import Severity, at_least
+from detector.wording import duration
+
+STATE_VERSION: Final = 1
+
+
+class CorrelationSettings(BaseModel):
+    """How findings are joined, and when an alert is raised and ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: float = Field(7200.0, gt=0, description="Seconds without a finding after which an incident is over.")
+    settle: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds without a finding after which an incident ends whose exposure was closed.",
+    )
+    alert_from: Severity = Field("SEV3", description="Severity from which an incident raises an alert.")
+    exposure_limit: float = Field(
+        300.0, gt=0, description="Seconds for which sensitive data may stand open before it is a finding."
+    )
+    max_incidents: int = Field(10_000, ge=1, description="Incidents kept; past it the one quiet for longest ends.")
+    remembered_findings: int = Field(20_000, ge=1, description="Finding ids kept, to know repeats after a crash.")
+    risk: RiskSettings = Field(RiskSettings(), description="How findings add up to a severity.")
+
+
+class Correlated(msgspec.Struct):
+    """What came of a step: findings that only correlation can see, and new versions of alerts."""
+
+    findings: list[Finding] = []
+    alerts: list[Alert] = []
+
+
+class Correlator:
+    """The second stage: owns the open incidents and the exposure ledger.
+
+    Findings may come a little out of order and more than once. Time moves only by `advance`.
+
+    Args:
+        about: What to say of each detector, by name.
+        settings: How to join and when to tell.
+    """
+
+    def __init__(self, about: Mapping[str, About], settings: CorrelationSettings | None = None) -> None:
+        self._about = {**about, **chains.DERIVED}
+        self._settings = settings or CorrelationSettings()
+        self._incidents: dict[str, Incident] = {}
+        self._by_key: dict[str, str] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._seen: dict[str, None] = {}
+        self.exposures = ExposureLedger()
+        self.clock = float("-inf")
+
+    @property
+    def open_alerts(self) -> dict[Severity, int]:
+        """How many incidents have an open alert, by severity."""
+        counts: dict[Severity, int] = {}
+        for incident in self._incidents.values():
+            if incident.version:
+                counts[incident.severity] = counts.get(incident.severity, 0) + 1
+        return counts
+
+    def open(self) -> list[Alert]:
+        """The last version of every alert that is not resolved."""
+        return [incident.last for incident in self._incidents.values() if incident.last is not None]
+
+    def step(self, finding: Finding) -> Correlated:
+        """Join one finding; a repeat is ignored."""
+        out = Correlated()
+        if finding.id in self._seen:
+            return out
+        self._remember(finding.id)
+        incident = self._route(finding, out)
+        if incident is None:
+            return out
+        self._take(incident, finding, out)
+        self._tell(incident, finding.time.timestamp(), out)
+        return out
+
+    def advance(self, now: float) -> Correlated:
+        """Move time on to `now` (unix seconds): windows become overdue, quiet incidents end."""
+        out = Correlated()
+        self.clock = max(self.clock, now)
+        for window in self.exposures.overdue(now, self._settings.exposure_limit):
+            incident = self._incidents[window.incident]
+            due = window.opened_at + self._settings.exposure_limit
+            late = chains.open_too_long(window, due, self._settings.exposure_limit)
+            self._take(incident, late, out, derived=True)
+            self._tell(incident, due, out)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, incident_id = heapq.heappop(self._deadlines)
+            incident_or_none = self._incidents.get(incident_id)
+            if incident_or_none is not None:
+                self._end_if_quiet(incident_or_none, now, out)
+        return out
+
+    def _remember(self, finding_id: str) -> None:
+        self._seen[finding_id] = None
+        if len(self._seen) > self._settings.remembered_findings:
+            del self._seen[next(iter(self._seen))]
+
+    def _route(self, finding: Finding, out: Correlated) -> Incident | None:
+        """The incident that a finding belongs to; strong ones merge all that they touch, into the one told first."""
+        window = self._window(finding)
+        if window is not None:
+            return self._incidents[window.incident]
+        if finding.evidence.get("closes"):
+            return None
+        matches = self._matches(finding)
+        if not matches:
+            return self._begin(finding)
+        main = min(matches, key=lambda incident: (not incident.version, incident.opened_at, incident.id))
+        if at_least(finding.severity, "SEV3"):
+            for other in matches:
+                if other is not main:
+                    self._merge(main, other, finding.time.timestamp(), out)
+        return main
+
+    def _window(self, finding: Finding) -> Window | None:
+        """The open exposure that a first touch or a closing change belongs to."""
+        resource = finding.evidence.get("resource")
+        if resource is None or not (finding.detector == "sensitive_read" or finding.evidence.get("closes")):
+            return None
+        window = self.exposures.get(resource)
+        early = window is not None and finding.time.timestamp() < window.opened_at
+        return None if early else window
+
+    def _matches(self, finding: Finding) -> list[Incident]:
+        time = finding.time.timestamp()
+        found: dict[str, Incident] = {}
+        for key in _keys(finding):
+            incident = self._incidents.get(self._by_key.get(key, ""))
+            if incident is not None and abs(time - incident.keys[key]) <= self._settings.window:
+                found[incident.id] = incident
+        return list(found.values())
+
+    def _begin(self, finding: Finding) -> Incident:
+        if len(self._incidents) >= self._settings.max_incidents:
+            self._drop(min(self._incidents.values(), key=lambda incident: (incident.version > 0, incident.last_at)))
+        incident = Incident.begin(finding)
+        self._incidents[incident.id] = incident
+        heapq.heappush(self._deadlines, (incident.opened_at + self._settings.window, incident.id))
+        return incident
+
+    def _merge(self, into: Incident, other: Incident, at: float, out: Correlated) -> None:
+        if other.version:
+            out.alerts.append(self._alert(other, "resolved", at, resolution=f"merged into {into.id}"))
+        into.absorb(other)
+        self.exposures.move(other.id, into.id)
+        for key in other.keys:
+            self._by_key[key] = into.id
+        del self._incidents[other.id]
+
+    def _take(self, incident: Incident, finding: Finding, out: Correlated, *, derived: bool = False) -> None:
+        """Add a finding, and those that follow from it."""
+        incident.add(finding)
+        incident.quiet_at = None
+        if derived:
+            out.findings.append(finding)
+        if at_least(finding.severity, "SEV3") or not incident.keys:
+            for key in _keys(finding):
+                incident.keys[key] = max(finding.time.timestamp(), incident.keys.get(key, float("-inf")))
+                self._by_key[key] = incident.id
+        for consequence in self._consequences(incident, finding):
+            self._take(incident, consequence, out, derived=True)
+
+    def _consequences(self, incident: Incident, finding: Finding) -> Iterable[Finding]:
+        evidence = finding.evidence
+        if chains.is_post(finding):
+            link = Link(finding.time, finding.principal, finding.event_id, finding.reason)
+            incident.posts.update(dict.fromkeys(chains.post_keys(finding), link))
+        advice = chains.advice_followed(incident.posts, finding)
+        if advice is not None:
+            yield advice
+        if finding.detector == "permission_change" and evidence.get("opens"):
+            self.exposures.open(finding, incident.id)
+        elif finding.detector == "sensitive_read":
+            window = self.exposures.read(finding)
+            if window is not None and window.reader_count == 1:
+                yield chains.unauthorised_read(window, finding)
+        elif evidence.get("closes") and self.exposures.close(finding) and not self.exposures.of(incident.id):
+            incident.quiet_at = finding.time.timestamp() + self._settings.settle
+            heapq.heappush(self._deadlines, (incident.quiet_at, incident.id))
+
+    def _tell(self, incident: Incident, at: float, out: Correlated) -> None:
+        """Raise the alert, or tell it again when it got worse or new evidence or names came."""
+        severity = incident.judge(self._settings.risk)
+        worse = severity < incident.severity
+        incident.severity = severity if worse else incident.severity
+        if not at_least(incident.severity, self._settings.alert_from):
+            return
+        if incident.version == 0:
+            out.alerts.append(self._alert(incident, "open", at))
+        elif worse or incident.is_news():
+            out.alerts.append(self._alert(incident, "updated", at))
+
+    def _alert(
+        self, incident: Incident, status: Literal["open", "updated", "resolved"], at: float, **more: str
+    ) -> Alert:
+        return incident.alert(self._settings.risk, self._about, status, at, **more)
+
+    def _end_if_quiet(self, incident: Incident, now: float, out: Correlated) -> None:
+        quiet_at = incident.quiet_at or incident.last_at + self._settings.window
+        if self.exposures.of(incident.id):
+            quiet_at = max(quiet_at, now + self._settings.window)
+        if quiet_at > now:
+            heapq.heappush(self._deadlines, (quiet_at, incident.id))
+            return
+        if incident.version:
+            closed = incident.quiet_at is not None
+            why = "exposure closed" if closed else f"quiet for {duration(self._settings.window)}"
+            out.alerts.append(self._alert(incident, "resolved", quiet_at, resolution=why))
+        self._drop(incident)
+
+    def _drop(self, incident: Incident) -> None:
+        for key in incident.keys:
+            if self._by_key.get(key) == incident.id:
+                del self._by_key[key]
+        self.exposures.discard(incident.id)
+        del self._incidents[incident.id]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state as plain data."""
+        return {
+            "version": STATE_VERSION,
+            "clock": None if self.clock == float("-inf") else self.clock,
+            "incidents": [msgspec.to_builtins(incident) for incident in self._incidents.values()],
+            "exposures": self.exposures.snapshot(),
+            "seen": list(self._seen),
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take over a snapshot.
+
+        Raises:
+            ValueError: The snapshot is of another version.
+        """
+        if data.get("version") != STATE_VERSION:
+            raise ValueError(f"the saved state has version {data.get('version')}, this program reads {STATE_VERSION}")
+        self.clock = float("-inf") if data["clock"] is None else data["clock"]
+        incidents = msgspec.convert(data["incidents"], list[Incident])
+        self._incidents = {incident.id: incident for incident in incidents}
+        self.exposures.restore(data["exposures"])
+        self._seen = dict.fromkeys(data["seen"])
+        self._by_key = {key: i.id for i in sorted(incidents, key=lambda i: i.last_at) for key in i.keys}
+        self._deadlines = [(i.quiet_at or i.last_at + self._settings.window, i.id) for i in incidents]
+        heapq.heapify(self._deadlines)
+
+
+def _keys(finding: Finding) -> tuple[str, ...]:
+    """What a finding is joined by: all its entities if it is strong, not its resources if it is a note."""
+    if at_least(finding.severity, "SEV3"):
+        return finding.entities
+    return tuple(entity for entity in finding.entities if not entity.startswith("resource:"))

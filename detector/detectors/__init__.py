@@ -1,0 +1,32 @@
+"""One file a behaviour that is watched, and their registry. The order is that in which findings are told."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from detector.detectors.base import Detector, DetectorSettings
+from detector.detectors.mass_deletion import MassDeletion
+from detector.detectors.new_endpoint import NewEndpoint
+from detector.detectors.permission_change import PermissionChange
+from detector.detectors.sensitive_read import SensitiveRead
+from detector.detectors.stop_violation import StopViolation
+from detector.detectors.transfer_rate import TransferRate
+from detector.detectors.unapproved_action import UnapprovedAction
+
+REGISTRY: Final[Mapping[str, type[Detector[Any]]]] = {
+    detector.name: detector
+    for detector in (
+        TransferRate,
+        NewEndpoint,
+        PermissionChange,
+        UnapprovedAction,
+        MassDeletion,
+        StopViolation,
+        SensitiveRead,
+    )
+}
+
+
+def build(settings: Mapping[str, DetectorSettings] | None = None) -> list[Detector[Any]]:
+    """The enabled detectors in registry order; defaults for those that `settings` does not name."""
+    chosen = {name: (settings or {}).get(name) or detector.Settings() for name, detector in REGISTRY.items()}
+    return [detector(chosen[name]) for name, detector in REGISTRY.items() if chosen[name].enabled]

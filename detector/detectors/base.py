@@ -1,0 +1,222 @@
+"""What a detector is: it says what to watch and in which words to tell it; a model says how surprising it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from detector.approvals import Answer
+from detector.charter import NOTHING, Charter
+from detector.events import Actor, Event, Kind, Target
+from detector.findings import Finding, stable_id
+from detector.peers import Group, Priors
+from detector.principals import PrincipalState
+from detector.severity import Severity, at_least
+
+StateT = TypeVar("StateT")
+
+# The lists that tags come from, by their version: OWASP Top 10 for Agentic Applications 2026, OWASP Top 10
+# for LLM Applications 2026, MITRE ATLAS 5, MITRE ATT&CK v18.
+OWASP_AGENTIC: Final = "OWASP-ASI-2026"
+ATLAS: Final = "ATLAS-5"
+ATTACK: Final = "ATTACK-18"
+
+
+class DetectorSettings(BaseModel):
+    """What every detector lets the operator set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Whether the detector runs.")
+
+
+class Context:
+    """What a detector may know besides the event and its own state.
+
+    `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs, `group` the
+    sums of the principal's role that this partition adds up (to learn into), `priors` the peers' knowledge
+    in force (to judge by). `suspect` is set before learning: the event was flagged, or belongs to something
+    that was, and must not become normal.
+    """
+
+    __slots__ = ("answer", "charter", "group", "now", "principal", "priors", "suspect")
+
+    def __init__(self, principal: PrincipalState, priors: Priors, group: Group, now: float) -> None:
+        self.principal = principal
+        self.priors = priors
+        self.group = group
+        self.now = now
+        self.charter: Charter = NOTHING
+        self.answer: Answer = "not_needed"
+        self.suspect = False
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A short history and the rules that its last event must fire; () for a history that is fine."""
+
+    story: str
+    events: Sequence[Event]
+    fires: tuple[str, ...]
+
+
+class Detector(ABC, Generic[StateT]):
+    """One behaviour that is watched. Found by its registry line, run for the kinds of event it names.
+
+    `detect` never changes anything; `learn` is called after it with what was found, whether or not the
+    event was flagged, and is the only place where state changes.
+    """
+
+    name: ClassVar[str]
+    rules: ClassVar[Mapping[str, str]]
+    """Each rule that can fire -> an alert's headline, to be read behind the principal's name."""
+    runbook: ClassVar[str]
+    tags: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[frozenset[Kind]]
+    Settings: ClassVar[type[DetectorSettings]] = DetectorSettings
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def new_state(self) -> StateT:
+        """The state of a principal of which nothing is known."""
+
+    @abstractmethod
+    def detect(self, event: Event, state: StateT, context: Context) -> Iterable[Finding]:
+        """What is wrong with the event, given the principal's state before it."""
+
+    def suspects(self, event: Event, state: StateT, context: Context) -> bool:  # noqa: ARG002
+        """Whether the event belongs to something reported before: no news, but not to be learnt as normal."""
+        return False
+
+    @abstractmethod
+    def learn(self, event: Event, state: StateT, context: Context, found: Sequence[Finding]) -> None:
+        """Take the event in; `found` is what all detectors found in it."""
+
+    @abstractmethod
+    def dump(self, state: StateT) -> Any:
+        """The state as plain data."""
+
+    @abstractmethod
+    def load(self, data: Any) -> StateT:
+        """A state from its plain data.
+
+        Raises:
+            ValueError: The data has another shape.
+        """
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[Example]:
+        """Histories that fire and histories that must not."""
+
+    def finding(  # noqa: PLR0913 - the parts of a sentence, all by name
+        self,
+        event: Event,
+        context: Context,
+        rule: str,
+        severity: Severity,
+        reason: str,
+        *,
+        score: float,
+        p_value: float | None = None,
+        entities: Iterable[str] = (),
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Finding:
+        """A finding of this detector about `event`, with the entities every finding has."""
+        principal = context.principal
+        return Finding(
+            id=stable_id("f", event.id, self.name, rule),
+            time=event.time.astimezone(UTC),
+            event_id=event.id,
+            principal=principal.id,
+            principal_kind=principal.kind,
+            role=principal.role,
+            session=event.actor.session,
+            detector=self.name,
+            rule=rule,
+            score=round(score, 4),
+            p_value=None if p_value is None else float(f"{p_value:.4g}"),
+            severity=severity,
+            reason=reason,
+            entities=(*common_entities(event, principal.id), *entities),
+            tags=self.tags,
+            evidence=dict(evidence or {}),
+        )
+
+
+class StructDetector(Detector[StateT]):
+    """A detector whose state is a msgspec Struct, saved field by field."""
+
+    State: ClassVar[type[Any]]
+
+    def new_state(self) -> StateT:
+        """An empty state."""
+        state: StateT = self.State()
+        return state
+
+    def dump(self, state: StateT) -> Any:
+        """The state's fields."""
+        return msgspec.to_builtins(state)
+
+    def load(self, data: Any) -> StateT:
+        """The state from its fields."""
+        state: StateT = msgspec.convert(data, self.State)
+        return state
+
+
+def common_entities(event: Event, principal: str) -> tuple[str, ...]:
+    """What any finding about the event can be joined by."""
+    names = (
+        ("principal", principal),
+        ("session", event.actor.session),
+        ("thread", event.thread),
+        ("trace", event.trace_id),
+    )
+    return tuple(f"{kind}:{name}" for kind, name in names if name)
+
+
+def flags(found: Iterable[Finding]) -> bool:
+    """Whether findings are strong enough that their event must not be learnt as normal."""
+    return any(at_least(finding.severity, "SEV3") for finding in found)
+
+
+def is_milestone(count: int) -> bool:
+    """Whether a row of like acts is worth saying again: at 1, 10, 100 and so on.
+
+    >>> [n for n in range(1, 1001) if is_milestone(n)]
+    [1, 10, 100, 1000]
+    """
+    while count % 10 == 0 and count:
+        count //= 10
+    return count == 1
+
+
+START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def sample(minute: float = 0.0, *, actor: Actor | None = None, kind: Kind = "access", **fields: Any) -> Event:
+    """An event for examples: `minute` minutes after nine on a Monday, by an agent unless told otherwise."""
+    return Event(
+        id=fields.pop("id", f"e-{minute:g}"),
+        time=START + timedelta(minutes=minute),
+        actor=actor or Actor(id="agent-1", role="assistant", session="s-1"),
+        kind=kind,
+        **fields,
+    )
+
+
+def control(action: str, minute: float, *, by: str = "alice", **fields: Any) -> Event:
+    """A control event for examples: a person's order to agent-1."""
+    return sample(
+        minute,
+        id=f"c-{minute:g}",
+        actor=Actor(id=by, kind="human", role="engineer"),
+        kind="control",
+        action=action,
+        target=Target(uri="agent-1", type="agent"),
+        **fields,
+    )

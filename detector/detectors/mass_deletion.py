@@ -1,0 +1,175 @@
+"""Deleting much, fast, or a large share of what there was."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from pydantic import Field
+
+from detector.detectors.base import (
+    ATLAS,
+    ATTACK,
+    OWASP_AGENTIC,
+    Context,
+    Detector,
+    DetectorSettings,
+    Example,
+    sample,
+)
+from detector.events import Approval, Event, Target
+from detector.findings import Finding
+from detector.severity import Severity
+from detector.wording import duration, number, plural, probability
+from models.base import log10_surprise
+from models.rate import DecayedRate, Judgement, RateParams
+
+CHANNEL: Final = "records deleted"
+
+
+class Deletions:
+    """A principal's deletions, and when and at which sum they were last reported."""
+
+    __slots__ = ("rate", "reported_at", "reported_total")
+
+    def __init__(self, params: RateParams) -> None:
+        self.rate = DecayedRate(params)
+        self.reported_at = float("-inf")
+        self.reported_total = 0.0
+
+
+class MassDeletion(Detector[Deletions]):
+    """Records removed per principal: an improbable rate, many without a yes, or much of a container."""
+
+    name = "mass_deletion"
+    rules: ClassVar[Mapping[str, str]] = {
+        "share_of_container": "deleted most of a container without a yes",
+        "unconfirmed": "deleted many records without the confirmation it needed",
+        "rate": "deletes far more than it ever does",
+    }
+    runbook = "Stop the agent, restore from the trash or a backup before its retention ends."
+    tags = (f"{OWASP_AGENTIC}:ASI02", f"{ATLAS}:AML.T0101", f"{ATTACK}:T1485", f"{ATTACK}:T1070.008")
+    kinds = frozenset({"delete"})
+
+    class Settings(DetectorSettings):
+        """Thresholds of `mass_deletion`."""
+
+        p: float = Field(1e-6, gt=0, lt=1, description="Fires below this tail probability of the rate.")
+        min_records: int = Field(50, ge=1, description="Sums below this many records never fire.")
+        unconfirmed_records: int = Field(
+            50, ge=1, description="Records deleted within about a minute without a yes that was needed."
+        )
+        share: float = Field(0.5, gt=0, le=1, description="Share of a container removed that fires without a yes.")
+        repeat_after: float = Field(
+            3600.0, gt=0, description="Seconds before it is reported again (or at ten times the sum)."
+        )
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.params = RateParams()
+
+    def new_state(self) -> Deletions:
+        """Nothing deleted yet."""
+        return Deletions(self.params)
+
+    def detect(self, event: Event, state: Deletions, context: Context) -> Iterator[Finding]:
+        """One finding by the strongest rule that fires."""
+        if event.outcome != "success":
+            return
+        count = float(max(event.records, 1))
+        prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
+        judged = state.rate.judge(count, context.now, prior)
+        rule = self._rule(event, judged, context)
+        if rule is None or not self._is_news(state, judged, context.now):
+            return
+        yield self._finding(event, context, rule, judged)
+
+    def _rule(self, event: Event, judged: Judgement, context: Context) -> str | None:
+        if judged.total < min(self.settings.min_records, self.settings.unconfirmed_records):
+            return None
+        approved = context.answer == "approved"
+        size = event.target.container_size if event.target is not None else None
+        if size and judged.total / size >= self.settings.share and not approved:
+            return "share_of_container"
+        if context.answer not in {"approved", "not_needed"} and (judged.total >= self.settings.unconfirmed_records):
+            return "unconfirmed"
+        if judged.p_value < self.settings.p and judged.total >= self.settings.min_records and not approved:
+            return "rate"
+        return None
+
+    def _is_news(self, state: Deletions, judged: Judgement, now: float) -> bool:
+        return now - state.reported_at >= self.settings.repeat_after or judged.total >= 10.0 * state.reported_total
+
+    def _finding(self, event: Event, context: Context, rule: str, judged: Judgement) -> Finding:
+        target = event.target
+        size = target.container_size if target is not None else None
+        share = f", {min(1.0, judged.total / size):.0%} of the {number(size)} there were," if size else ""
+        lacks = "" if context.answer in {"approved", "not_needed"} else f"; approval: {context.answer}"
+        severity: Severity = "SEV3" if rule == "rate" else "SEV2"
+        statistical = rule == "rate"
+        reason = (
+            f"{context.principal.id} deleted {plural(judged.total, 'record')}{share} within about "
+            f"{duration(judged.half_life)}{' from ' + target.uri if target else ''}; its usual peak is "
+            f"{number(judged.expected)}; {probability(judged.p_value)}{lacks}"
+        )
+        return self.finding(
+            event,
+            context,
+            rule,
+            severity,
+            reason,
+            score=log10_surprise(judged.p_value) if statistical else min(1.0, judged.total / (size or judged.total)),
+            p_value=judged.p_value if statistical else None,
+            entities=(f"resource:{target.uri}",) if target is not None else (),
+            evidence={
+                "seen": round(judged.total, 1),
+                "expected": round(judged.expected, 1),
+                "half_life_seconds": judged.half_life,
+                "container_size": size,
+                "answer": context.answer,
+            },
+        )
+
+    def learn(self, event: Event, state: Deletions, context: Context, found: Sequence[Finding]) -> None:
+        """Add the deletions; flagged ones count in the sums but not in the baseline."""
+        if event.outcome != "success":
+            return
+        prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
+        for i, peak in state.rate.close_blocks(context.now, prior):
+            context.group.add_peak(CHANNEL, i, peak)
+        state.rate.learn_one(float(max(event.records, 1)), context.now, prior, flagged=context.suspect)
+        for finding in found:
+            if finding.detector == self.name:
+                state.reported_at, state.reported_total = context.now, finding.evidence["seen"]
+
+    def dump(self, state: Deletions) -> Any:
+        """[rate, time and sum of the last report]."""
+        reported_at = None if state.reported_at < 0 else state.reported_at
+        return [state.rate.snapshot(), reported_at, state.reported_total]
+
+    def load(self, data: Any) -> Deletions:
+        """Deletions from their plain data."""
+        rate, reported_at, reported_total = data
+        state = Deletions(self.params)
+        state.rate.restore(rate)
+        state.reported_at = float("-inf") if reported_at is None else reported_at
+        state.reported_total = reported_total
+        return state
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """An emptied mailbox, an approved purge, a few mails, a rate never seen."""
+
+        def delete(minute: float, records: int, **fields: Any) -> Event:
+            target = Target(uri="mail://inbox/alice", container_size=fields.pop("of", None))
+            return sample(minute, kind="delete", action="delete_mail", records=records, target=target, **fields)
+
+        asked = Approval(required=True)
+        days = [delete(60.0 * h, 2 + h % 3) for h in range(72)]
+        return [
+            Example("most of a mailbox", [delete(0, 900, of=1500)], ("share_of_container",)),
+            Example("120 mails without the confirmation", [delete(0, 120, approval=asked)], ("unconfirmed",)),
+            Example("4,000 after days of three", [*days, delete(4330, 4000)], ("rate",)),
+            Example("three mails of a small folder", [delete(0, 3, of=4)], ()),
+            Example("as many as on other days", [*days, delete(4330, 3)], ()),
+        ]

@@ -1,0 +1,222 @@
+"""Hosts, routes, buckets, recipients and networks that a principal has never reached before."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from pydantic import Field
+
+from detector.detectors.base import (
+    ATLAS,
+    ATTACK,
+    OWASP_AGENTIC,
+    Context,
+    Detector,
+    DetectorSettings,
+    Example,
+    sample,
+)
+from detector.endpoints import Endpoint, endpoints
+from detector.events import Destination, Event, Target, Zone
+from detector.findings import Finding
+from detector.severity import Severity
+from detector.wording import number, plural, probability, size
+from models.base import log10_surprise
+from models.novelty import Novelty, NoveltyParams
+
+# How long a flagged endpoint stays reported: it is not learnt, and not said again within this time.
+REPORTED_FOR: Final = 86400.0
+REPORTED_MOST: Final = 64
+
+_NOUNS: Final[Mapping[str, str]] = {
+    "host": "host",
+    "route": "API route",
+    "bucket": "storage bucket",
+    "recipient": "recipient",
+    "account": "account",
+    "segment": "network segment",
+}
+
+
+class Seen:
+    """The endpoints of one principal: counted by namespace, and those that were reported."""
+
+    __slots__ = ("names", "reported")
+
+    def __init__(self) -> None:
+        self.names: dict[str, Novelty] = {}
+        self.reported: dict[str, float] = {}
+
+
+class NewEndpoint(Detector[Seen]):
+    """First-seen endpoints, weighed by how often this principal meets new ones and by what its peers use."""
+
+    name = "new_endpoint"
+    rules: ClassVar[Mapping[str, str]] = {
+        "first_host": "reached a host that is new to it and rare among its peers",
+        "first_route": "called an API route that is new to it and rare among its peers",
+        "first_bucket": "reached a storage bucket that is new to it and rare among its peers",
+        "first_recipient": "wrote to a recipient who is new to it and rare among its peers",
+        "first_account": "reached an account that is new to it and rare among its peers",
+        "first_segment": "reached a network that is new to it and rare among its peers",
+    }
+    runbook = "Look up who runs the endpoint; approve it for the role, or block it and see what was sent."
+    tags = (f"{OWASP_AGENTIC}:ASI02", f"{ATLAS}:AML.T0086", f"{ATTACK}:T1567", f"{ATTACK}:T1530")
+    kinds = frozenset({"access", "transfer", "call", "publish"})
+
+    class Settings(DetectorSettings):
+        """Thresholds of `new_endpoint`: how improbable a new endpoint must be, by the zone it lies in."""
+
+        public_p: float = Field(0.05, gt=0, le=1, description="For public storage and sites.")
+        external_p: float = Field(0.02, gt=0, le=1, description="For third parties and unknown zones.")
+        inside_p: float = Field(1e-4, gt=0, le=1, description="For internal and approved places.")
+        payload_bytes: int = Field(
+            32_768,
+            ge=0,
+            description="Bytes sent to a new outside endpoint from which it is more than a look.",
+        )
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.params = NoveltyParams()
+
+    def new_state(self) -> Seen:
+        """Nothing seen."""
+        return Seen()
+
+    def detect(self, event: Event, state: Seen, context: Context) -> Iterator[Finding]:
+        """One finding for the most surprising endpoint of the event, if it is surprising for its zone."""
+        if event.outcome == "denied":
+            return
+        best: tuple[float, Endpoint] | None = None
+        for endpoint in endpoints(event):
+            seen = state.names.get(endpoint.namespace)
+            known = seen is not None and endpoint.name in seen
+            if known or context.now - state.reported.get(_key(endpoint), -REPORTED_FOR) < REPORTED_FOR:
+                continue
+            p = 1.0 if seen is None else seen.probability_new()
+            p *= context.priors.base(context.principal.role, endpoint.namespace, endpoint.name)
+            if p < self._limit(endpoint.zone) and (best is None or p < best[0]):
+                best = p, endpoint
+        if best is not None:
+            yield self._finding(event, state, context, *best)
+
+    def _limit(self, zone: Zone) -> float:
+        if zone == "public":
+            return self.settings.public_p
+        return self.settings.external_p if zone in {"external", "unknown"} else self.settings.inside_p
+
+    def _severity(self, event: Event, endpoint: Endpoint) -> Severity:
+        payload = event.bytes_out >= self.settings.payload_bytes
+        if endpoint.zone == "public":
+            return "SEV2" if payload else "SEV3"
+        if endpoint.zone in {"external", "unknown"}:
+            return "SEV3" if payload else "SEV4"
+        return "SEV3" if endpoint.namespace == "segment" else "SEV4"
+
+    def _finding(self, event: Event, state: Seen, context: Context, p: float, endpoint: Endpoint) -> Finding:
+        seen = state.names.get(endpoint.namespace)
+        distinct, draws = (seen.distinct, seen.draws) if seen is not None else (0.0, 0.0)
+        role = context.principal.role
+        in_role, in_fleet = context.priors.users(role, endpoint.namespace, endpoint.name)
+        noun = _NOUNS[endpoint.namespace]
+        used = (
+            "nobody in the fleet has used it"
+            if not in_fleet
+            else f"{plural(in_role, 'peer')} in its role and {number(in_fleet)} in the fleet use it"
+        )
+        reason = (
+            f"{context.principal.id} reached the {endpoint.zone} {noun} {endpoint.name} for the first time "
+            f"({size(event.bytes_out)} sent); it used {plural(round(distinct), 'other ' + noun)} "
+            f"in {number(round(draws))} hourly uses, and {used}; {probability(p)}"
+        )
+        return self.finding(
+            event,
+            context,
+            f"first_{endpoint.namespace}",
+            self._severity(event, endpoint),
+            reason,
+            score=log10_surprise(p),
+            p_value=p,
+            evidence={
+                "namespace": endpoint.namespace,
+                "endpoint": endpoint.name,
+                "zone": endpoint.zone,
+                "bytes_out": event.bytes_out,
+                "distinct_before": round(distinct, 1),
+                "peers": in_role,
+                "fleet": in_fleet,
+            },
+        )
+
+    def suspects(self, event: Event, state: Seen, context: Context) -> bool:
+        """An endpoint that was reported stays suspect for a day."""
+        return bool(state.reported) and any(
+            context.now - state.reported.get(_key(endpoint), -REPORTED_FOR) < REPORTED_FOR
+            for endpoint in endpoints(event)
+        )
+
+    def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
+        """Count the endpoints; new ones of a suspect event are remembered as reported, not as normal."""
+        if event.outcome == "denied":
+            return
+        for endpoint in endpoints(event):
+            seen = state.names.get(endpoint.namespace)
+            if context.suspect and (seen is None or endpoint.name not in seen):
+                self._remember(state, _key(endpoint), context.now)
+                continue
+            if seen is None:
+                seen = state.names[endpoint.namespace] = Novelty(self.params)
+            if seen.learn_one(endpoint.name, context.now):
+                context.group.add_use(endpoint.namespace, endpoint.name)
+
+    @staticmethod
+    def _remember(state: Seen, key: str, now: float) -> None:
+        if now - state.reported.get(key, -REPORTED_FOR) >= REPORTED_FOR:
+            state.reported.pop(key, None)
+            state.reported[key] = now
+        if len(state.reported) > REPORTED_MOST:
+            del state.reported[next(iter(state.reported))]
+
+    def dump(self, state: Seen) -> Any:
+        """[{namespace: novelty}, {reported endpoint: when}]."""
+        return [{n: novelty.snapshot() for n, novelty in state.names.items()}, dict(state.reported)]
+
+    def load(self, data: Any) -> Seen:
+        """Endpoints from their plain data."""
+        names, reported = data
+        state = Seen()
+        state.names = {n: Novelty(self.params).restore(novelty) for n, novelty in names.items()}
+        state.reported = dict(reported)
+        return state
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """A drop box after a week at two hosts; a browser's next page; a look at a known host."""
+
+        def called(minute: float, host: str, zone: Zone = "internal", count: int = 900) -> Event:
+            return sample(
+                minute,
+                kind="call",
+                action="http_request",
+                target=Target(uri=f"https://{host}/v1/items/{int(minute)}"),
+                destination=Destination(host=host, zone=zone),
+                bytes_out=count,
+            )
+
+        week = [called(60.0 * h, f"api-{h % 2}.corp.example") for h in range(120)]
+        pages = [called(20.0 * h, f"site-{h}.example", "external") for h in range(120)]
+        return [
+            Example(
+                "50 kB to a drop box nobody uses, after a week at two hosts",
+                [*week, called(7300, "drop.example", "external", 50_000)],
+                ("first_host",),
+            ),
+            Example("a browser agent's next site", [*pages, called(7300, "site-999.example", "external")], ()),
+            Example("a host it knows", [*week, called(7300, "api-1.corp.example")], ()),
+        ]
+
+
+def _key(endpoint: Endpoint) -> str:
+    return f"{endpoint.namespace} {endpoint.name}"

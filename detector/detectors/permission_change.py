@@ -1,0 +1,276 @@
+"""Grants, policies and flags that widen who can reach what."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, NamedTuple
+
+import msgspec
+
+from detector.detectors.base import (
+    ATTACK,
+    OWASP_AGENTIC,
+    Context,
+    Example,
+    StructDetector,
+    sample,
+)
+from detector.events import SENSITIVE, Actor, Approval, Audience, Event, Permission, Sensitivity, Target
+from detector.findings import Finding
+from detector.severity import Severity, worst
+from detector.wording import duration, listing, number
+
+OPENING: Final = frozenset({"grant", "widen", "inherit"})
+OPEN_GRANTS_MOST: Final = 64
+
+_AUDIENCE: Final[Mapping[Audience, float]] = {
+    "user": 0.1,
+    "unknown": 0.3,
+    "group": 0.4,
+    "org": 0.8,
+    "public": 1.0,
+}
+_SENSITIVITY: Final[Mapping[Sensitivity, float]] = {
+    "public": 0.05,
+    "internal": 0.3,
+    "unknown": 0.4,
+    "confidential": 0.8,
+    "restricted": 1.0,
+}
+# Privileges by the strongest word in their name; a name without any of them counts as 0.5.
+_PRIVILEGE: Final[tuple[tuple[float, tuple[str, ...]], ...]] = (
+    (1.0, ("*", "admin", "owner", "root", "full", "superuser", "impersonate", "elevated")),
+    (0.8, ("grant", "share", "policy", "delegate", "passrole")),
+    (0.7, ("write", "edit", "create", "delete", "update", "put", "execute", "exec", "manage")),
+    (0.5, ("read", "view", "list", "get", "select", "download")),
+    (0.3, ("sandbox", "none", "metadata")),
+)
+
+
+def privilege_weight(privilege: str) -> float:
+    """How much a privilege lets its holder do, 0..1, by the field's usual words.
+
+    >>> privilege_weight("roles/storage.admin"), privilege_weight("read"), privilege_weight("sandbox")
+    (1.0, 0.5, 0.3)
+    """
+    lowered = privilege.lower()
+    return next((weight for weight, words in _PRIVILEGE if any(w in lowered for w in words)), 0.5)
+
+
+def audience_weight(permission: Permission) -> float:
+    """How wide the audience is, 0..1: by its kind, or by its head count where that says more."""
+    by_kind = _AUDIENCE[permission.audience]
+    if permission.audience in {"user", "public"} or not permission.audience_count:
+        return by_kind
+    return max(by_kind, min(1.0, math.log10(1 + permission.audience_count) / 4.0))
+
+
+class Grants(msgspec.Struct):
+    """Temporary grants of one principal: (grantee, target, privilege) in one string -> expiry."""
+
+    temporary: dict[str, float] = {}
+
+
+class _Verdict(NamedTuple):
+    rule: str
+    severity: Severity
+    why: str
+
+
+class PermissionChange(StructDetector[Grants]):
+    """Changes that widen access, ranked by audience x privilege x sensitivity."""
+
+    name = "permission_change"
+    rules: ClassVar[Mapping[str, str]] = {
+        "exposure": "opened sensitive data to many",
+        "self_grant": "granted itself access",
+        "exceeds_request": "gave more than was asked for",
+        "no_expiry": "gave temporary access without an end",
+        "outlived_expiry": "built on access that should have ended",
+        "closed": "took access back",
+    }
+    runbook = "Undo the change unless its owner confirms it; then list who read the resource meanwhile."
+    tags = (
+        f"{OWASP_AGENTIC}:ASI03",
+        f"{ATTACK}:T1098.003",
+        f"{ATTACK}:T1222",
+        f"{ATTACK}:T1548.005",
+    )
+    kinds = frozenset({"permission"})
+    State = Grants
+
+    def detect(self, event: Event, state: Grants, context: Context) -> Iterator[Finding]:
+        """One finding for all that is wrong with the change; a note when it takes access back."""
+        permission, target = event.permission, event.target
+        if permission is None or target is None or event.outcome != "success":
+            return
+        if permission.change not in OPENING:
+            if target.sensitivity in SENSITIVE or target.sensitivity == "unknown":
+                yield self._closing(event, permission, target, context)
+            return
+        verdicts = list(self._verdicts(event, permission, target, context))
+        late = self._outlived(permission, target, state, context)
+        verdicts += [late] if late else []
+        if verdicts:
+            yield self._opening(event, permission, target, context, verdicts)
+
+    def _verdicts(self, event: Event, permission: Permission, target: Target, context: Context) -> Iterator[_Verdict]:
+        approved = context.answer == "approved"
+        wide = permission.audience in {"org", "public"} or audience_weight(permission) >= 0.8
+        if wide and target.sensitivity in SENSITIVE and not approved:
+            who = f"{permission.audience}"
+            people = f" ({number(permission.audience_count)} people)" if permission.audience_count else ""
+            severity: Severity = "SEV1" if permission.audience == "public" else "SEV2"
+            yield _Verdict("exposure", severity, f"opens {target.sensitivity} data to the {who}{people}")
+        if permission.grantee == event.actor.id and not approved:
+            agent = event.actor.kind != "human"
+            yield _Verdict("self_grant", "SEV2" if agent else "SEV3", "grants it to the one who made the change")
+        if permission.requested and privilege_weight(permission.privilege) > privilege_weight(permission.requested):
+            source = f", inherited from {permission.inherited_from}" if permission.inherited_from else ""
+            asked = f"gives {permission.privilege} where {permission.requested} was asked for{source}"
+            yield _Verdict("exceeds_request", "SEV2", asked)
+        if permission.temporary and permission.expires_at is None:
+            yield _Verdict("no_expiry", "SEV4" if approved else "SEV3", "is called temporary and has no expiry")
+
+    @staticmethod
+    def _outlived(permission: Permission, target: Target, state: Grants, context: Context) -> _Verdict | None:
+        """A privilege handed on from a grant that should have ended."""
+        expiry = state.temporary.get(_key(permission, target))
+        if expiry is None or context.now <= expiry or permission.change == "grant":
+            return None
+        ago = duration(context.now - expiry)
+        return _Verdict("outlived_expiry", "SEV3", f"builds on a grant that expired {ago} ago")
+
+    def _opening(
+        self,
+        event: Event,
+        permission: Permission,
+        target: Target,
+        context: Context,
+        verdicts: Sequence[_Verdict],
+    ) -> Finding:
+        weights = (
+            audience_weight(permission),
+            privilege_weight(permission.privilege),
+            _SENSITIVITY[target.sensitivity],
+        )
+        score = math.prod(weights)
+        lead = min(verdicts, key=lambda v: v.severity)
+        what = listing([v.why for v in verdicts], most=4)
+        lacks = "" if context.answer in {"approved", "not_needed"} else f"; approval: {context.answer}"
+        reason = (
+            f"{event.actor.id} changed who can reach {target.uri} ({_change(permission)}), which {what}; "
+            f"audience {weights[0]:.2g} x privilege {weights[1]:.2g} x sensitivity {weights[2]:.2g} "
+            f"= {score:.2g}{lacks}"
+        )
+        return self.finding(
+            event,
+            context,
+            lead.rule,
+            worst(*(v.severity for v in verdicts)),
+            reason,
+            score=score,
+            entities=_entities(permission, target),
+            evidence={
+                "rules": [v.rule for v in verdicts],
+                "opens": any(v.rule == "exposure" for v in verdicts),
+                "resource": target.uri,
+                "sensitivity": target.sensitivity,
+                "audience": permission.audience,
+                "audience_count": permission.audience_count,
+                "privilege": permission.privilege,
+                "grantee": permission.grantee,
+                "in_reply_to": event.in_reply_to,
+            },
+        )
+
+    def _closing(self, event: Event, permission: Permission, target: Target, context: Context) -> Finding:
+        return self.finding(
+            event,
+            context,
+            "closed",
+            "SEV4",
+            f"{event.actor.id} took back access to {target.uri} ({_change(permission)})",
+            score=0.0,
+            entities=_entities(permission, target),
+            evidence={
+                "closes": True,
+                "resource": target.uri,
+                "audience": permission.audience,
+                "grantee": permission.grantee,
+            },
+        )
+
+    def learn(self, event: Event, state: Grants, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
+        """Keep the expiry of temporary grants until they are taken back."""
+        permission, target = event.permission, event.target
+        if permission is None or target is None or event.outcome != "success":
+            return
+        key = _key(permission, target)
+        if permission.change not in OPENING:
+            state.temporary.pop(key, None)
+        elif permission.expires_at is not None:
+            state.temporary[key] = permission.expires_at.timestamp()
+            if len(state.temporary) > OPEN_GRANTS_MOST:
+                del state.temporary[next(iter(state.temporary))]
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """Widening to everybody, helping oneself, inheriting too much; and changes that are in order."""
+        bob = Actor(id="bob", kind="human", role="engineer")
+
+        def changed(
+            permission: Permission, sensitivity: Sensitivity = "restricted", approval: Approval | None = None
+        ) -> Event:
+            return sample(
+                actor=bob,
+                kind="permission",
+                action="set_policy",
+                target=Target(uri="warehouse://users", sensitivity=sensitivity),
+                permission=permission,
+                approval=approval,
+            )
+
+        to_org = Permission("widen", "all-staff", "org", 4100, "read")
+        elevated = Permission("inherit", "agent-1", "user", 1, "admin", "sandbox", inherited_from="deploy-role")
+        return [
+            Example("user data opened to 4,100 people", [changed(to_org)], ("exposure",)),
+            Example("an agent makes itself admin", [_self_grant()], ("self_grant",)),
+            Example("a sandbox grant inherits admin", [changed(elevated)], ("exceeds_request",)),
+            Example(
+                "a temporary grant without end",
+                [changed(Permission("grant", "carol", "user", 1, "read", temporary=True), "internal")],
+                ("no_expiry",),
+            ),
+            Example("the same opening, approved", [changed(to_org, approval=Approval(id="CHG-7", by="dana"))], ()),
+            Example("a public page opened to all", [changed(to_org, "public")], ()),
+            Example(
+                "one colleague gets read access",
+                [changed(Permission("grant", "carol", "user", 1, "read"))],
+                (),
+            ),
+        ]
+
+
+def _self_grant() -> Event:
+    return sample(
+        kind="permission",
+        action="add_role",
+        target=Target(uri="iam://prod", sensitivity="internal"),
+        permission=Permission("grant", "agent-1", "user", 1, "admin"),
+    )
+
+
+def _change(permission: Permission) -> str:
+    whom = permission.grantee or f"the {permission.audience}"
+    return f"{permission.change} of {permission.privilege or 'access'} for {whom}"
+
+
+def _key(permission: Permission, target: Target) -> str:
+    return f"{permission.grantee or permission.audience} {target.uri}"
+
+
+def _entities(permission: Permission, target: Target) -> tuple[str, ...]:
+    resource = f"resource:{target.uri}"
+    if permission.grantee and permission.audience == "user":
+        return resource, f"principal:{permission.grantee}"
+    return (resource,)

@@ -1,0 +1,156 @@
+"""Acting on after a stop, and trying on after a no."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final
+
+import msgspec
+from pydantic import Field
+
+from detector.detectors.base import (
+    OWASP_AGENTIC,
+    Context,
+    DetectorSettings,
+    Example,
+    StructDetector,
+    control,
+    is_milestone,
+    sample,
+)
+from detector.events import Event, Kind, Target
+from detector.findings import Finding
+from detector.severity import Severity
+from detector.wording import duration, number
+
+HARMFUL: Final[frozenset[Kind]] = frozenset({"delete", "transfer", "permission", "publish"})
+DENIALS_MOST: Final = 32
+
+
+class Denial(msgspec.Struct, array_like=True):
+    """Denials of one act: when the first was (unix seconds), and how many there were."""
+
+    since: float
+    count: int
+
+
+class Orders(msgspec.Struct):
+    """The stop in force, if any, and recent denials by act.
+
+    `stopped_at` in unix seconds; `acts` counts what was done since.
+    """
+
+    stopped_at: float | None = None
+    stopped_by: str = ""
+    acts: int = 0
+    denials: dict[str, Denial] = {}
+
+
+class StopViolation(StructDetector[Orders]):
+    """Anything an agent does between a stop and a resume, and retries of what was denied."""
+
+    name = "stop_violation"
+    rules: ClassVar[Mapping[str, str]] = {
+        "after_stop": "went on after it was told to stop",
+        "retry_after_denial": "keeps trying what is denied",
+    }
+    runbook = "Revoke the agent's credentials now; a stop that is not obeyed is not a control."
+    tags = (f"{OWASP_AGENTIC}:ASI10", f"{OWASP_AGENTIC}:ASI09")
+    kinds = frozenset({"access", "transfer", "call", "permission", "publish", "delete", "control"})
+    State = Orders
+
+    class Settings(DetectorSettings):
+        """Limits of `stop_violation`."""
+
+        grace: float = Field(2.0, ge=0, description="Seconds after a stop in which acts under way may still end.")
+        denials: int = Field(5, ge=2, description="Denials of the same act within ten minutes that count as trying on.")
+
+    settings: Settings
+
+    def detect(self, event: Event, state: Orders, context: Context) -> Iterator[Finding]:
+        """A finding at the first act after a stop, the tenth, the hundredth …; one at too many denials."""
+        if event.kind == "control":
+            return
+        if self._is_stopped(state, context):
+            count = state.acts + 1
+            if is_milestone(count):
+                yield self._after_stop(event, state, context, count)
+        elif event.outcome == "denied" and self._denial(event, state, context).count + 1 == self.settings.denials:
+            yield self.finding(
+                event,
+                context,
+                "retry_after_denial",
+                "SEV3",
+                f"{context.principal.id} tried {_act(event)} {self.settings.denials} times within ten minutes, "
+                "each time denied",
+                score=0.5,
+                evidence={"act": _act(event), "count": self.settings.denials},
+            )
+
+    def suspects(self, event: Event, state: Orders, context: Context) -> bool:
+        """Whatever is done after a stop."""
+        return event.kind != "control" and self._is_stopped(state, context)
+
+    def _is_stopped(self, state: Orders, context: Context) -> bool:
+        return state.stopped_at is not None and context.now - state.stopped_at > self.settings.grace
+
+    def _after_stop(self, event: Event, state: Orders, context: Context, count: int) -> Finding:
+        since = context.now - (state.stopped_at or 0.0)
+        severity: Severity = "SEV1" if event.kind in HARMFUL and event.outcome == "success" else "SEV2"
+        times = "" if count == 1 else f" ({number(count)} acts since)"
+        return self.finding(
+            event,
+            context,
+            "after_stop",
+            severity,
+            f"{context.principal.id} did {_act(event)} {duration(since)} after {state.stopped_by} "
+            f"told it to stop{times}",
+            score=1.0,
+            evidence={"seconds_after_stop": round(since, 3), "acts": count, "stopped_by": state.stopped_by},
+        )
+
+    @staticmethod
+    def _denial(event: Event, state: Orders, context: Context) -> Denial:
+        denial = state.denials.get(_act(event))
+        return denial if denial is not None and context.now - denial.since < 600.0 else Denial(context.now, 0)
+
+    def learn(self, event: Event, state: Orders, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
+        """Follow the orders; an agent's own resume is not one."""
+        if event.kind == "control":
+            self._obey(event, state, context)
+        elif self._is_stopped(state, context):
+            state.acts += 1
+        elif event.outcome == "denied":
+            denial = self._denial(event, state, context)
+            denial.count += 1
+            state.denials.pop(_act(event), None)
+            state.denials[_act(event)] = denial
+            if len(state.denials) > DENIALS_MOST:
+                del state.denials[next(iter(state.denials))]
+
+    @staticmethod
+    def _obey(event: Event, state: Orders, context: Context) -> None:
+        if event.action == "stop" and state.stopped_at is None:
+            state.stopped_at, state.stopped_by, state.acts = context.now, event.actor.id, 0
+        elif event.action == "resume" and event.actor.kind != "agent":
+            state.stopped_at, state.stopped_by, state.acts = None, "", 0
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """A delete after a stop, in-flight work, a resume, and knocking at a closed door."""
+
+        def delete(minute: float) -> Event:
+            return sample(minute, kind="delete", action="delete_mail", target=Target(uri="mail://inbox"))
+
+        def knock(minute: float) -> Event:
+            return sample(minute, action="read", target=Target(uri="db://payroll"), outcome="denied")
+
+        return [
+            Example("a delete half a minute after a stop", [control("stop", 0), delete(0.5)], ("after_stop",)),
+            Example("an act that was under way", [control("stop", 0), delete(0.02)], ()),
+            Example("work after a resume", [control("stop", 0), control("resume", 5), delete(6)], ()),
+            Example("five denials of one read", [knock(m) for m in range(5)], ("retry_after_denial",)),
+            Example("two denials", [knock(m) for m in range(2)], ()),
+        ]
+
+
+def _act(event: Event) -> str:
+    return f"{event.action or event.kind} {event.target.uri}" if event.target else event.action or event.kind

@@ -1,0 +1,99 @@
+"""What an event reached, as names that can be counted: hosts, routes, buckets, recipients, segments."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from detector.events import Event, Zone
+
+Namespace = Literal["host", "route", "bucket", "recipient", "account", "segment"]
+
+_OPAQUE: Final = re.compile(
+    r"^(?:\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{12,}|(?=[^/]*\d)[A-Za-z0-9_=-]{20,})$"
+)
+_BUCKETS: Final = frozenset({"s3", "gs", "gcs", "azure", "abfs", "wasb", "oss"})
+_WEB: Final = frozenset({"http", "https"})
+_ADDRESS: Final = re.compile(r"^(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$")
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A name that was reached and the zone it lies in."""
+
+    namespace: Namespace
+    name: str
+    zone: Zone
+
+
+def template(path: str) -> str:
+    """A path with its identifiers cut out, so that a route is one name whoever it is called for.
+
+    >>> template("/v1/users/8812/orders/0b7e6c1a-9d1e-4c57-8f43-aaaaaaaaaaaa")
+    '/v1/users/{id}/orders/{id}'
+    >>> template("/v1/health")
+    '/v1/health'
+    """
+    return "/".join("{id}" if _OPAQUE.match(part) else part for part in path.split("/"))
+
+
+def segment(host: str) -> str | None:
+    """The network that a literal address lies in (IPv4 /16, IPv6 /48), None for a name.
+
+    >>> segment("10.42.7.9"), segment("db.corp.example")
+    ('10.42.0.0/16', None)
+    """
+    if not _ADDRESS.match(host):
+        return None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return str(ipaddress.ip_network((address, 16 if address.version == 4 else 48), strict=False))
+
+
+def endpoints(event: Event) -> list[Endpoint]:
+    """Every endpoint that the event reached, each once; destination first.
+
+    A web address as target gives its host and its route, a bucket address its bucket; a literal address
+    gives its network segment instead of a host, since single addresses come and go.
+    """
+    found = dict.fromkeys(_destination(event))
+    found.update(dict.fromkeys(_target(event)))
+    return list(found)
+
+
+def _destination(event: Event) -> Iterator[Endpoint]:
+    to = event.destination
+    if to is None:
+        return
+    if to.host:
+        yield _host(to.host, to.zone)
+    if to.account:
+        yield Endpoint("account", to.account, to.zone)
+    if to.recipient:
+        yield Endpoint("recipient", to.recipient.lower(), to.zone)
+
+
+def _target(event: Event) -> Iterator[Endpoint]:
+    if event.target is None or "://" not in event.target.uri:
+        return
+    try:
+        parts = urlsplit(event.target.uri)
+        host = parts.hostname or ""
+    except ValueError:
+        return
+    zone: Zone = "internal" if event.destination is None else event.destination.zone
+    if parts.scheme in _BUCKETS:
+        yield Endpoint("bucket", f"{parts.scheme}://{host}", zone)
+    elif host and (parts.scheme in _WEB or _ADDRESS.match(host)):
+        yield _host(host, zone)
+        if event.kind == "call":
+            yield Endpoint("route", host + template(parts.path), zone)
+
+
+def _host(host: str, zone: Zone) -> Endpoint:
+    network = segment(host)
+    return Endpoint("segment", network, zone) if network else Endpoint("host", host.lower(), zone)

@@ -1,0 +1,151 @@
+"""The event: one thing that an agent, a person or a service did, in one canonical shape.
+
+The names are those of OCSF and of OpenTelemetry's GenAI conventions where these have one. A source's own
+words stay in `action` and `attributes`; the original bytes travel beside the event, in its `Envelope`.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA_VERSION: Final = 1
+
+Kind = Literal["access", "transfer", "call", "permission", "publish", "delete", "control", "auth"]
+ActorKind = Literal["agent", "human", "service"]
+Sensitivity = Literal["public", "internal", "confidential", "restricted", "unknown"]
+Zone = Literal["internal", "approved", "external", "public", "unknown"]
+Change = Literal["grant", "widen", "inherit", "narrow", "revoke", "expire"]
+Audience = Literal["user", "group", "org", "public", "unknown"]
+Outcome = Literal["success", "failure", "denied"]
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+SENSITIVE: Final[frozenset[Sensitivity]] = frozenset({"confidential", "restricted"})
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
+Name = Annotated[str, Meta(max_length=512)]
+Uri = Annotated[str, Meta(min_length=1, max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+UtcTime = Annotated[datetime, Meta(tz=True)]
+
+
+class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who acted: `role` is the peer group it is judged by, `session` the run or conversation it acted in."""
+
+    id: Identifier
+    kind: ActorKind = "agent"
+    role: Name = ""
+    on_behalf_of: Name | None = None
+    session: Name | None = None
+
+
+class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was acted on. For a control event: the agent concerned, by its id."""
+
+    uri: Uri
+    type: Name = ""
+    sensitivity: Sensitivity = "unknown"
+    container_size: Count | None = None
+    """How many records the container held before the act, when the source tells (a mailbox, a table)."""
+
+
+class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where data went: a host, an account or a recipient, and the zone it lies in."""
+
+    host: Name | None = None
+    account: Name | None = None
+    recipient: Name | None = None
+    zone: Zone = "unknown"
+
+
+class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change of who can reach what. The resource is the event's target."""
+
+    change: Change
+    grantee: Name | None = None
+    audience: Audience = "unknown"
+    audience_count: Count | None = None
+    privilege: Name = ""
+    requested: Name | None = None
+    """The privilege that was asked for, when the source tells it apart from what was granted."""
+    temporary: bool = False
+    expires_at: UtcTime | None = None
+    inherited_from: Name | None = None
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The human in the loop: was a yes required, which one is claimed, and who gave it."""
+
+    required: bool = False
+    id: Name | None = None
+    by: Name | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One action. `id` is its idempotency key; `time` is when it happened, aware, in any zone."""
+
+    id: Identifier
+    time: UtcTime
+    actor: Actor
+    kind: Kind
+    action: Name = ""
+    target: Target | None = None
+    destination: Destination | None = None
+    bytes_out: Count = 0
+    bytes_in: Count = 0
+    records: Count = 0
+    permission: Permission | None = None
+    approval: Approval | None = None
+    thread: Name | None = None
+    trace_id: Name | None = None
+    parent_id: Name | None = None
+    in_reply_to: Name | None = None
+    outcome: Outcome = "success"
+    attributes: dict[str, Any] = {}
+
+    @property
+    def principal(self) -> str:
+        """The one whose behaviour this event is about, and the Kafka message key.
+
+        The actor; for a control event (stop, resume, approve, deny, confirm) the agent it concerns, so that
+        it meets that agent's actions in order.
+        """
+        if self.kind == "control" and self.target is not None:
+            return self.target.uri
+        return self.actor.id
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A message that could not be understood: why, in a word for the metrics and a sentence for a person."""
+
+    reason: Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format"]
+    detail: str
+    raw: bytes
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """An event with where it was read: unique by (topic, partition, offset, index), and the original bytes.
+
+    `received_at` is the broker's time of arrival (unix seconds), or the reader's clock for a file: the one
+    thing an event from the future can be told by, since the core has no clock.
+    """
+
+    event: Event
+    topic: str
+    partition: int
+    offset: int
+    received_at: float
+    raw: bytes
+    index: int = 0
+    format: str = "native"
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A reject with where it was read; `received_at` as in `Envelope`."""
+
+    reject: Reject
+    topic: str
+    partition: int
+    offset: int
+    received_at: float

@@ -1,0 +1,116 @@
+"""The ledger of open exposure windows: sensitive resources that a change opened wide, until it is undone."""
+
+from typing import Any, Final
+
+import msgspec
+
+from detector.events import Sensitivity
+from detector.findings import Finding
+
+READERS_MOST: Final = 1000
+
+
+class Window(msgspec.Struct):
+    """One resource standing open. Times are unix seconds of event time.
+
+    `readers` are those who touched the resource for the first time while it stood open, with when; at most
+    `READERS_MOST` by name, `reader_count` is exact. `records` and `bytes_in` are of their first touches.
+    """
+
+    resource: str
+    sensitivity: Sensitivity
+    audience: str
+    audience_count: int | None
+    opened_at: float
+    opened_by: str
+    event_id: str
+    incident: str
+    readers: dict[str, float] = {}
+    reader_count: int = 0
+    records: int = 0
+    bytes_in: int = 0
+    overdue: bool = False
+
+
+class ExposureLedger:
+    """Open windows by resource."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, Window] = {}
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def get(self, resource: str) -> Window | None:
+        """The open window of a resource, if there is one."""
+        return self._windows.get(resource)
+
+    def of(self, incident: str) -> list[Window]:
+        """The open windows of an incident."""
+        return [window for window in self._windows.values() if window.incident == incident]
+
+    def open(self, finding: Finding, incident: str) -> Window | None:
+        """Open a window by the finding of a change; None if the resource stands open already."""
+        evidence = finding.evidence
+        resource = evidence["resource"]
+        if resource in self._windows:
+            return None
+        window = self._windows[resource] = Window(
+            resource=resource,
+            sensitivity=evidence["sensitivity"],
+            audience=evidence["audience"],
+            audience_count=evidence["audience_count"],
+            opened_at=finding.time.timestamp(),
+            opened_by=finding.principal,
+            event_id=finding.event_id,
+            incident=incident,
+        )
+        return window
+
+    def read(self, finding: Finding) -> Window | None:
+        """Count a first touch in an open window; returns the window if the reader is newly admitted."""
+        window = self._windows.get(finding.evidence["resource"])
+        time = finding.time.timestamp()
+        if window is None or time < window.opened_at or finding.principal == window.opened_by:
+            return None
+        if finding.principal not in window.readers:
+            window.reader_count += 1
+            if len(window.readers) < READERS_MOST:
+                window.readers[finding.principal] = time
+        window.records += finding.evidence["records"]
+        window.bytes_in += finding.evidence["bytes_in"]
+        return window
+
+    def close(self, finding: Finding) -> Window | None:
+        """End a window by the finding of a change that takes access back."""
+        return self._windows.pop(finding.evidence["resource"], None)
+
+    def move(self, old: str, new: str) -> None:
+        """Give the windows of one incident to another."""
+        for window in self.of(old):
+            window.incident = new
+
+    def discard(self, incident: str) -> None:
+        """Forget the windows of an incident that is kept no longer."""
+        for window in self.of(incident):
+            del self._windows[window.resource]
+
+    def overdue(self, now: float, limit: float) -> list[Window]:
+        """Windows open for longer than `limit` seconds at `now`, each returned once."""
+        late = [w for w in self._windows.values() if not w.overdue and now - w.opened_at >= limit]
+        for window in late:
+            window.overdue = True
+        return late
+
+    def oldest(self) -> float | None:
+        """When the oldest open window was opened; None if none is open."""
+        return min((window.opened_at for window in self._windows.values()), default=None)
+
+    def snapshot(self) -> list[Any]:
+        """The open windows as plain data."""
+        return [msgspec.to_builtins(window) for window in self._windows.values()]
+
+    def restore(self, data: list[Any]) -> None:
+        """Take over a snapshot."""
+        windows = msgspec.convert(data, list[Window])
+        self._windows = {window.resource: window for window in windows}

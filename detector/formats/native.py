@@ -1,0 +1,37 @@
+"""Our own event as one JSON object."""
+
+from typing import Final
+
+import msgspec
+
+from detector.events import Event, Reject
+
+MAX_BYTES: Final = 1 << 20
+
+_DECODER: Final = msgspec.json.Decoder(Event)
+
+
+def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+    """One event a message.
+
+    >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
+    ['wrong_shape', 'not_json', 'empty']
+    """
+    if not raw.strip():
+        return Reject("empty", "the message has no content", raw)
+    if len(raw) > MAX_BYTES:
+        return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
+    try:
+        return _checked(_DECODER.decode(raw), raw)
+    except msgspec.ValidationError as error:
+        return Reject("wrong_shape", str(error), raw)
+    except UnicodeDecodeError as error:
+        return Reject("not_utf8", str(error), raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Reject("not_json", str(error), raw)
+
+
+def _checked(event: Event, raw: bytes) -> tuple[Event, ...] | Reject:
+    if event.kind == "control" and event.target is None:
+        return Reject("wrong_shape", "a control event names the agent it concerns in target.uri", raw)
+    return (event,)

@@ -1,0 +1,225 @@
+"""Every metric of the detector, in one place. Who measures something asks here for the means.
+
+A principal's id is never a label, nor is an alert's: every label has a small, known set of values. Children
+that alert rules look at exist from the start at 0, because a counter first scraped at 1 has no increase.
+"""
+
+from collections.abc import Iterable, Mapping
+from platform import python_version
+from typing import Final, get_args, get_type_hints
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from detector.alerts import Alert, Status
+from detector.events import KINDS, Reject
+from detector.findings import Finding
+from detector.scoring import VERDICTS
+from detector.severity import SEVERITIES, Severity
+
+STAGES: Final = ("decode", "score", "correlate", "write", "checkpoint")
+REJECT_REASONS: Final[tuple[str, ...]] = get_args(get_type_hints(Reject)["reason"])
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+
+_MINUTE, _HOUR = 60.0, 3600.0
+_LATENCY = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR)
+_SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_SIZES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
+
+
+class SinkMeter:
+    """What a runner measures of one sink: a `detector.sinks.delivery.Meter` with its children at hand."""
+
+    def __init__(self, metrics: "Metrics", sink: str) -> None:
+        self._seconds = metrics.sink_write_seconds.labels(sink)
+        self._written = metrics.sink_items.labels(sink, "written")
+        self._refused = metrics.sink_items.labels(sink, "refused")
+        self._retried = metrics.sink_items.labels(sink, "retried")
+        self._failures = {reason: metrics.sink_failures.labels(sink, reason) for reason in ("unavailable", "bug")}
+        self._queue = metrics.sink_queue_items.labels(sink)
+        self._up = metrics.sink_up.labels(sink)
+        self._up.set(1)
+
+    def written(self, items: int, seconds: float) -> None:
+        """A write of `items` succeeded and took `seconds`."""
+        self._written.inc(items)
+        self._seconds.observe(seconds)
+
+    def refused(self, items: int) -> None:
+        """`items` were refused for good."""
+        self._refused.inc(items)
+
+    def failed(self, items: int, reason: str) -> None:
+        """A try failed; its `items` will be tried again."""
+        self._retried.inc(items)
+        self._failures[reason].inc()
+
+    def queued(self, items: int) -> None:
+        """So many items were put and are not yet durable."""
+        self._queue.set(items)
+
+    def up(self, up: bool) -> None:
+        """Did the last try succeed?"""
+        self._up.set(up)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own.
+
+    What is set, and not counted by a method here, is set on the attribute: `metrics.principals.set(9)`,
+    `metrics.checkpoint_age.set_function(seconds_since_checkpoint)`.
+
+    Args:
+        registry: where they are registered; a new one by default.
+        version: the detector's version, for `detector_build_info`.
+        formats: names of the wire formats that can come.
+        detectors: names of the detectors that can fire, correlation's included.
+        sinks: names of the sinks.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        version: str = "",
+        formats: Iterable[str] = (),
+        detectors: Iterable[str] = (),
+        sinks: Iterable[str] = (),
+    ) -> None:
+        # Creation times would double the series of every counter, and Prometheus 2 has no use for them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry or CollectorRegistry()
+        self._define_stream()
+        self._define_sinks()
+        self._define_state()
+        ProcessCollector(registry=self.registry)
+        Info("detector_build", "Version of the detector and of Python.", registry=self.registry).info(
+            {"version": version, "python": python_version()}
+        )
+        self._create_children(formats, detectors)
+        self._sinks = {sink: SinkMeter(self, sink) for sink in sinks}
+        self._lagging: dict[str, set[tuple[str, str]]] = {}
+
+    def _create_children(self, formats: Iterable[str], detectors: Iterable[str]) -> None:
+        self._event_children: dict[tuple[str, str], Counter] = {
+            (format_, kind): self.events.labels(format_, kind) for format_ in formats for kind in KINDS
+        }
+        self._verdict_children: dict[str, Counter] = {name: self.verdicts.labels(name) for name in VERDICTS}
+        for detector in detectors:
+            for severity in SEVERITIES:
+                self.findings.labels(detector, severity)
+        for reason in REJECT_REASONS:
+            self.rejects.labels(reason)
+        for severity in SEVERITIES:
+            self.open_incidents.labels(severity)
+            for status in STATUSES:
+                self.alerts.labels(severity, status)
+        for stage in STAGES:
+            self.batch_seconds.labels(stage)
+
+    def _define_stream(self) -> None:
+        self.events = self._counter("events", "Events decoded.", "format", "kind")
+        self.verdicts = self._counter("events_verdict", "Events by how scoring took them.", "verdict")
+        self.rejects = self._counter("rejects", "Messages that could not be decoded.", "reason")
+        self.findings = self._counter("findings", "Findings made.", "detector", "severity")
+        self.alerts = self._counter("alerts", "Versions of alerts made.", "severity", "status")
+        self.alert_latency = self._histogram(
+            "alert_latency_seconds", "From the event time of what raised an alert to its making.", _LATENCY
+        )
+        self.batch_seconds = self._histogram("batch_seconds", "Work on one batch.", _SHORT, "stage")
+        self.batch_events = self._histogram("batch_events", "Events in one batch.", _SIZES)
+        self.consumer_lag = self._gauge(
+            "consumer_lag", "Messages in the partition that are not read yet.", "topic", "partition"
+        )
+        self.watermark = self._gauge(
+            "watermark_timestamp_seconds", "Event time up to which events are expected to be complete."
+        )
+
+    def _define_sinks(self) -> None:
+        self.sink_write_seconds = self._histogram(
+            "sink_write_seconds", "A write to a sink that succeeded.", _SHORT, "sink"
+        )
+        self.sink_items = self._counter("sink_items", "Items by what became of a try to write them.", "sink", "outcome")
+        self.sink_failures = self._counter("sink_failures", "Tries that failed.", "sink", "reason")
+        self.sink_queue_items = self._gauge("sink_queue_items", "Items that wait to be durable.", "sink")
+        self.sink_up = self._gauge("sink_up", "1 when the last try to write succeeded.", "sink")
+
+    def _define_state(self) -> None:
+        self.open_incidents = self._gauge("open_incidents", "Incidents that are open.", "severity")
+        self.open_exposures = self._gauge("open_exposures", "Exposure windows that are open.")
+        self.principals = self._gauge("principals", "Principals held in memory.")
+        self.config_reload_success = self._gauge("config_reload_success", "1 when the last reload worked.")
+        self.config_reload_timestamp = self._gauge(
+            "config_reload_timestamp_seconds", "When a reload last worked, in unix seconds."
+        )
+        self.checkpoint_seconds = self._histogram("checkpoint_seconds", "Saving a checkpoint.", _SHORT)
+        self.checkpoint_age = self._gauge("checkpoint_age_seconds", "Since the last checkpoint that worked.")
+
+    def count_events(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Events decoded in a batch, by (format, kind)."""
+        for key, count in counts.items():
+            child = self._event_children.get(key)
+            if child is None:
+                child = self._event_children[key] = self.events.labels(*key)
+            child.inc(count)
+
+    def count_verdicts(self, counts: Mapping[str, int]) -> None:
+        """Events scored in a batch, by verdict."""
+        for verdict, count in counts.items():
+            self._verdict_children[verdict].inc(count)
+
+    def count_findings(self, findings: Iterable[Finding]) -> None:
+        """Findings of a batch."""
+        for finding in findings:
+            self.findings.labels(finding.detector, finding.severity).inc()
+
+    def count_alerts(self, alerts: Iterable[Alert], now: float) -> None:
+        """Alerts of a batch, made at `now` (unix seconds); the latency is that of first versions only."""
+        for alert in alerts:
+            self.alerts.labels(alert.severity, alert.status).inc()
+            if alert.version == 1:
+                self.alert_latency.observe(max(0.0, now - alert.detected_at.timestamp()))
+
+    def set_open_incidents(self, counts: Mapping[Severity, int]) -> None:
+        """How many incidents are open; a severity that is not named has none."""
+        for severity in SEVERITIES:
+            self.open_incidents.labels(severity).set(counts.get(severity, 0))
+
+    def set_lag(self, reader: str, lag: Mapping[tuple[str, int], int]) -> None:
+        """Messages not read yet by one reader, by (topic, partition): those it has now, and no others."""
+        current = {(topic, str(partition)): messages for (topic, partition), messages in lag.items()}
+        for gone in self._lagging.get(reader, set()) - current.keys():
+            self.consumer_lag.remove(*gone)
+        for labels, messages in current.items():
+            self.consumer_lag.labels(*labels).set(messages)
+        self._lagging[reader] = set(current)
+
+    def set_reload(self, worked: bool, now: float) -> None:
+        """A config was loaded at `now` (unix seconds), or could not be."""
+        self.config_reload_success.set(worked)
+        if worked:
+            self.config_reload_timestamp.set(now)
+
+    def sink(self, name: str) -> SinkMeter:
+        """What the runner of this sink measures with.
+
+        Raises:
+            KeyError: the sink was not named at the start.
+        """
+        return self._sinks[name]
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"detector_{name}_total", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"detector_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"detector_{name}", text, labels, registry=self.registry, buckets=buckets)

@@ -1,0 +1,159 @@
+"""Stage 1, live: events from Kafka, aligned by event time, scored; findings and ticks to the findings topic."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from detector.decoding import Decoder
+from detector.events import Envelope, Rejected
+from detector.scoring import Scoring
+from detector.sinks.base import Batch
+from detector.sources.alignment import Aligner, Partition
+from detector.sources.base import Record
+from detector.stages import Stage, StageShell
+from detector.ticks import Tick, Ticker
+
+WAITING_MOST: Final = 5000
+
+# (topic, partition, first offset) -> {(offset, index in the message): id of the event there, "" for a reject}
+Stored = Callable[[str, int, int], Mapping[tuple[int, int], str]]
+
+
+class _Item:
+    """What waits in the aligner: a record's envelopes or its reject, and the offset behind it."""
+
+    __slots__ = ("decoded", "next_offset", "partition")
+
+    def __init__(self, decoded: list[Envelope] | Rejected, partition: Partition, next_offset: int) -> None:
+        self.decoded = decoded
+        self.partition = partition
+        self.next_offset = next_offset
+
+
+class ScoreStage(Stage):
+    """Decodes, aligns and scores.
+
+    Args:
+        shell: What every stage is given.
+        scoring: The first stage, empty.
+        decoder: The wire format of the events topic.
+        ticker: Tells correlation of passing time.
+        stored: What the store holds already from an offset on, so that it is not written twice.
+    """
+
+    name = "score"
+
+    def __init__(self, shell: StageShell, scoring: Scoring, decoder: Decoder, ticker: Ticker, stored: Stored) -> None:
+        super().__init__(shell)
+        self.scoring = scoring
+        self._decoder = decoder
+        self._ticker = ticker
+        self._stored_from = stored
+        self._stored: dict[Partition, Mapping[tuple[int, int], str]] = {}
+        self._stored_last: dict[Partition, tuple[int, int]] = {}
+        self._aligner: Aligner[_Item] = Aligner()
+        self._latest: dict[Partition, float] = {}
+        self._kinds: Counter[tuple[str, str]] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
+        """Queue what was polled; score all that no other partition can still precede."""
+        for partition, records in polled.items():
+            for record in records:
+                self._queue(partition, record)
+        for partition in self._latest:
+            self._aligner.set_caught_up(partition, partition in caught_up)
+        batch = Batch()
+        for item in self._aligner.ready():
+            self._step(item, batch)
+        self._measure()
+        self.epoch = self.scoring.peers_version  # an exchange changes what every partition has published
+        return batch
+
+    def _measure(self) -> None:
+        metrics = self.shell.metrics
+        if self._kinds:
+            metrics.batch_events.observe(self._kinds.total())
+            metrics.count_events(self._kinds)
+            metrics.count_verdicts(self._verdicts)
+            metrics.principals.set(self.scoring.principals)
+            metrics.watermark.set(self.scoring.watermark)
+            self._kinds.clear()
+            self._verdicts.clear()
+        for reason, count in self._reasons.items():
+            metrics.rejects.labels(reason).inc(count)
+        self._reasons.clear()
+
+    def _queue(self, partition: Partition, record: Record) -> None:
+        decoded = self._decoder.decode(record)
+        if isinstance(decoded, list) and decoded:
+            # An event from the future must not hold its partition back.
+            self._latest[partition] = min(decoded[0].event.time.timestamp(), record.received_at)
+        self._aligner.push(partition, self._latest[partition], _Item(decoded, partition, record.offset + 1))
+
+    def _step(self, item: _Item, batch: Batch) -> None:
+        self.positions[item.partition] = item.next_offset
+        if isinstance(item.decoded, Rejected):
+            self._reasons[item.decoded.reject.reason] += 1
+            if not self._is_stored(item.partition, (item.decoded.offset, 0), ""):
+                batch.rejects.append(item.decoded)
+            return
+        for envelope in item.decoded:
+            scored = self.scoring.step(envelope)
+            self._kinds[envelope.format, envelope.event.kind] += 1
+            self._verdicts[scored.verdict] += 1
+            if not self._is_stored(item.partition, (envelope.offset, envelope.index), envelope.event.id):
+                batch.events.append((envelope, scored.verdict))
+            if scored.verdict == "scored":
+                self._signal(envelope.event.time.timestamp(), batch)
+            if scored.findings:
+                self._ticker.found(envelope.event.time.timestamp())
+                batch.signals.extend(scored.findings)
+                batch.findings.extend(scored.findings)
+
+    def _signal(self, time: float, batch: Batch) -> None:
+        boundary = self._ticker.cross(time)
+        if boundary is not None:
+            batch.signals.append(Tick(boundary, tuple(sorted(self._latest))))
+
+    def _is_stored(self, partition: Partition, place: tuple[int, int], event_id: str) -> bool:
+        stored = self._stored.get(partition)
+        if stored is None:
+            return False
+        if place > self._stored_last[partition]:
+            del self._stored[partition]
+            return False
+        return stored.get(place) == event_id
+
+    def full(self) -> list[Partition]:
+        """Partitions with more queued than is worth having in memory."""
+        return self._aligner.full(WAITING_MOST)
+
+    def open(self, partition: Partition, state: Mapping[str, Any] | None) -> None:
+        """Restore scoring and the ticker."""
+        self.scoring.open(partition, state["scoring"] if state else None)
+        if state:
+            self._ticker.restore(state["ticker"])
+        self._aligner.assign(partition)
+        self._latest[partition] = 0.0
+
+    def opened(self, offsets: Sequence[tuple[Partition, int | None]]) -> None:
+        """Take the restored peers into force, and ask the store what it holds."""
+        self.scoring.settle()
+        for partition, offset in offsets:
+            stored = self._stored_from(*partition, offset or 0)
+            if stored:
+                self._stored[partition] = stored
+                self._stored_last[partition] = max(stored)
+
+    def close(self, partition: Partition) -> None:
+        """Forget the partition and all that waits of it."""
+        self._aligner.revoke(partition)
+        self.scoring.close(partition)
+        self._stored.pop(partition, None)
+        self._latest.pop(partition, None)
+
+    def snapshot(self, partition: Partition) -> dict[str, Any]:
+        """Scoring's state of the partition, and the ticker's."""
+        return {"scoring": self.scoring.snapshot(partition), "ticker": self._ticker.snapshot()}

@@ -1,0 +1,67 @@
+"""The queue before a sink: bounded by items, and cut into batches of a good size to write."""
+
+from collections import deque
+
+from detector.sinks.base import Batch
+
+
+class Pending:
+    """Batches that were put and are not yet durable, in order. Not thread-safe: the runner holds the lock.
+
+    Args:
+        max_items: how many items may be pending, those being written included.
+        max_batch: batches are joined up to so many items; one that is larger by itself is not cut.
+        linger: seconds to wait for more, counted from the oldest batch in the queue.
+    """
+
+    def __init__(self, *, max_items: int, max_batch: int, linger: float) -> None:
+        if min(max_items, max_batch) < 1 or linger < 0:
+            raise ValueError("max_items and max_batch must be at least 1, and linger not negative")
+        self._max_items = max_items
+        self._max_batch = max_batch
+        self._linger = linger
+        self._queue: deque[tuple[float, Batch]] = deque()
+        self._queued = 0
+        self._hurried = 0
+        self.put_count = 0
+        """Items ever put."""
+        self.settled_count = 0
+        """Items of those that are durable or refused."""
+
+    def __len__(self) -> int:
+        return self.put_count - self.settled_count
+
+    def put(self, batch: Batch, now: float) -> bool:
+        """Append a batch; False when it doesn't fit. One larger than the whole queue fits an empty one."""
+        if len(self) and len(self) + len(batch) > self._max_items:
+            return False
+        self._queue.append((now, batch))
+        self._queued += len(batch)
+        self.put_count += len(batch)
+        return True
+
+    def hurry(self) -> None:
+        """Don't linger over anything put before now."""
+        self._hurried = self.put_count
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds until `take` should be called: 0 for now, None while there is nothing to take."""
+        if not self._queue:
+            return None
+        taken = self.put_count - self._queued
+        full = self._queued >= self._max_batch or len(self) >= self._max_items
+        if full or taken < self._hurried:
+            return 0.0
+        return max(0.0, self._queue[0][0] + self._linger - now)
+
+    def take(self) -> Batch:
+        """The oldest batches joined, at least one. They stay pending until `settle`."""
+        taken = Batch().extend(self._queue.popleft()[1])
+        while self._queue and len(taken) + len(self._queue[0][1]) <= self._max_batch:
+            taken.extend(self._queue.popleft()[1])
+        self._queued -= len(taken)
+        return taken
+
+    def settle(self, items: int) -> None:
+        """So many items, the oldest, are durable or refused."""
+        self.settled_count += items

@@ -1,0 +1,154 @@
+"""Where kafka-python 3.0 needs help: damaged records, rebalances, and callbacks that may block.
+
+All reach into its internals (`_fetcher`, `_net`), which is why the dependency is held below 4 and each has
+an integration test of its own.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import Fetcher
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.future import Future
+
+from detector.sources.alignment import Partition
+
+log = structlog.get_logger(__name__)
+
+Callback = Callable[[list[Partition]], None]
+
+
+class SkippedRecord(msgspec.Struct, frozen=True):
+    """An offset that can't be read: its batch fails the checksum, or does not unpack."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+
+
+def skip_damaged(consumer: KafkaConsumer, on_skip: Callable[[SkippedRecord], None]) -> None:
+    """Make a consumer report a damaged record, and go on behind it.
+
+    Left alone, kafka-python raises out of `poll()` and then spins in the next one for ever. `on_skip` is
+    called within `poll()`, once for each offset: a damaged batch is left one offset at a time, since its
+    header, and so the number of its records, can't be trusted.
+    """
+    consumer._fetcher.PartitionRecords = partial(_Records, on_skip=on_skip)
+
+
+def free_drained(consumer: KafkaConsumer) -> None:
+    """Let records through that were fetched before their partition was paused, now that it is resumed.
+
+    kafka-python 3.0 parks them, and takes them back only while no other partition's records stand in line;
+    but it leaves the last ones standing there after they were all handed over, so that a resumed partition
+    would wait for ever. Called before each `poll()`.
+    """
+    fetcher = consumer._fetcher
+    if not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
+
+
+class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one fetched partition, which end early instead of raising."""
+
+    def __init__(self, *args: Any, on_skip: Callable[[SkippedRecord], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._on_skip = on_skip
+
+    def take(self, n: int | None = None) -> list[Any]:
+        try:
+            return list(super().take(n))
+        except Exception as error:  # noqa: BLE001 - whatever the bytes made a codec raise
+            topic, number = self.topic_partition
+            self._on_skip(SkippedRecord(topic, number, self.next_fetch_offset, str(error) or repr(error)))
+            self.next_fetch_offset += 1
+            self.drain()
+            return []
+
+
+def keep_finished_join(consumer: KafkaConsumer) -> None:
+    """Call before each `poll()`: what the group assigned between two polls is taken, not asked for again.
+
+    Left alone, kafka-python forgets a join that finished while nobody polled, and joins anew, which makes
+    the whole group rebalance again; members that poll in short bursts then never come to rest.
+    """
+    coordinator = consumer._coordinator
+    task = coordinator._join_task
+    if task is not None and task.is_done:
+        coordinator._join_task = _FinishedJoin(task)
+
+
+class _FinishedJoin:
+    """A finished join that says that it is not, so that it is waited for, and its result taken."""
+
+    is_done = False
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        result: Generator[Any, None, Any] = self._task.__await__()
+        return result
+
+
+class Rebalance(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs rebalance callbacks in a thread of their own, while `poll()` or `close()` waits for them.
+
+    kafka-python calls a listener on its network thread, where a commit is forbidden and a slow save would
+    stop the heartbeats. Here both are allowed: heartbeats go on, and since the owner's thread waits in
+    `poll()`, a callback never runs beside it.
+
+    `failure` is what a callback raised, until it is taken.
+    """
+
+    def __init__(self, consumer: KafkaConsumer, assigned: Callback, revoked: Callback, lost: Callback) -> None:
+        self._net = consumer._net
+        self._assigned, self._revoked, self._lost = assigned, revoked, lost
+        self._pool = ThreadPoolExecutor(1, "kafka-rebalance")
+        self.failure: Exception | None = None
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Called by kafka-python after a rebalance, with what was added."""
+        await self._call(self._assigned, assigned)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Called by kafka-python in a rebalance or on close, with what is to be given up."""
+        await self._call(self._revoked, revoked)
+
+    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """Called by kafka-python when the group has put this member out."""
+        await self._call(self._lost, lost)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown()
+
+    async def _call(self, callback: Callback, partitions: Iterable[TopicPartition]) -> None:
+        named = sorted((tp.topic, tp.partition) for tp in partitions)
+        if not named:
+            return
+        done = Future()
+
+        async def resolve() -> None:
+            done.success(None)
+
+        def work() -> None:
+            try:
+                callback(named)
+            except Exception as error:  # noqa: BLE001 - raised again in the owner's thread
+                self.failure = error
+            self._net.call_soon_threadsafe(resolve)
+
+        self._pool.submit(work)
+        await done
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,75 @@
+"""Event time as it passes: the ticks by which scoring tells correlation that nothing older is to come."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+SECONDS: Final = 60.0
+
+# A partition whose ticks fall this far behind the others' has gone quiet and no longer holds time back.
+LEFT_BEHIND: Final = 3600.0
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick"):
+    """Event time (unix seconds) that the partitions named have passed."""
+
+    time: float
+    partitions: tuple[tuple[str, int], ...]
+
+
+class Ticker:
+    """Makes a tick at each full minute of event time, while there is something for it to end.
+
+    Args:
+        attention: Seconds after a finding for which ticks are made; the longest time in which an incident
+            can end by itself.
+    """
+
+    def __init__(self, attention: float) -> None:
+        self._attention = attention
+        self._last = float("-inf")
+        self._until = float("-inf")
+
+    def found(self, time: float) -> None:
+        """A finding was made at `time`."""
+        self._until = max(self._until, time + self._attention)
+
+    def cross(self, time: float) -> float | None:
+        """The full minute that `time` has passed since the last call, if anybody is waiting for it."""
+        boundary = time // SECONDS * SECONDS
+        if boundary <= self._last:
+            return None
+        self._last = boundary
+        return boundary if boundary - SECONDS <= self._until else None
+
+    def snapshot(self) -> list[Any]:
+        """[last boundary, end of attention]; None for never."""
+        return [None if abs(t) == float("inf") else t for t in (self._last, self._until)]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take over a snapshot, or the later of two."""
+        last, until = (float("-inf") if t is None else t for t in state)
+        self._last, self._until = max(self._last, last), max(self._until, until)
+
+
+class Watermarks:
+    """The time that all partitions have passed, from the ticks of each."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, int], float] = {}
+
+    def tick(self, time: float, partitions: Iterable[tuple[str, int]]) -> float:
+        """Take in a tick; returns the time (unix seconds) that every partition still ticking has passed."""
+        for partition in partitions:
+            self._times[partition] = max(time, self._times.get(partition, float("-inf")))
+        newest = max(self._times.values())
+        return min(t for t in self._times.values() if t >= newest - LEFT_BEHIND)
+
+    def snapshot(self) -> list[Any]:
+        """[[topic, partition, time], …]."""
+        return [[topic, partition, time] for (topic, partition), time in self._times.items()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take over a snapshot."""
+        self._times = {(topic, partition): time for topic, partition, time in state}

@@ -1,0 +1,1 @@
+"""Pure online models: numbers and names in, surprise out. No I/O, no clock, no knowledge of events."""

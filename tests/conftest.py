@@ -1,0 +1,10 @@
+"""Fixtures that every test may use; each comes from a module of tests/support."""
+
+import warnings
+
+with warnings.catch_warnings():
+    # kafka-python reads its protocol schemas at import, in a way that Python 3.11 and 3.12 call deprecated.
+    warnings.filterwarnings("ignore", "(read|open)_text is deprecated", DeprecationWarning)
+    import kafka  # noqa: F401
+
+pytest_plugins = ["tests.support.kafka", "tests.support.store"]

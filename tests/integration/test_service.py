@@ -1,0 +1,151 @@
+"""The whole service on a real broker and the real engine: every scenario in, alerts out, nothing lost or doubled."""
+
+import gzip
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka.consumer.fetcher import ConsumerRecord
+
+from detector import assembly
+from detector.alerts import Alert
+from detector.config import Config
+from detector.decoding import Decoder
+from detector.replay import Replay
+from detector.sinks.base import Batch, Noun, Refused, Sink
+from detector.sources.files import FileSource
+from tests.support.kafka import drain
+from tests.support.service import Deployment, Running, files, until
+
+SAMPLES = Path(__file__).parents[2] / "sample_logs"
+REJECTED = [b"not json\n", b'{"id": "half an event"}\n', b'{"id": "\xff"}\n']
+
+pytestmark = [pytest.mark.kafka, pytest.mark.chdb, pytest.mark.timeout(300)]
+
+
+class Kept(Sink):
+    """Keeps what a replay makes."""
+
+    name = "kept"
+    accepts: frozenset[Noun] = frozenset({"findings", "alerts"})
+
+    def __init__(self) -> None:
+        self.findings: set[str] = set()
+        self.alerts: dict[tuple[str, int], Alert] = {}
+
+    def write(self, batch: Batch) -> list[Refused]:
+        """Keep findings by id and alerts by id and version."""
+        self.findings |= {finding.id for finding in batch.findings}
+        self.alerts.update(((alert.id, alert.version), alert) for alert in batch.alerts)
+        return []
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture(scope="session")
+def replayed() -> Kept:
+    """What the same files give without Kafka."""
+    kept = Kept()
+    replay = Replay(assembly.pipeline(Config()), Decoder("native"), [kept])
+    for name in files(SAMPLES):
+        replay.run(FileSource(name, time.time))
+    return kept
+
+
+@pytest.fixture(scope="session")
+def event_ids() -> list[str]:
+    """Ids of all events in the sample files."""
+    ids = []
+    for name in files(SAMPLES):
+        with gzip.open(name) as lines:
+            ids += [msgspec.json.decode(line)["id"] for line in lines]
+    return ids
+
+
+@pytest.fixture
+def deployed(kafka_bootstrap: str, tmp_path: Path) -> Deployment:
+    """Topics with all scenarios published, and a few messages that nobody can decode."""
+    deployment = Deployment(kafka_bootstrap, tmp_path)
+    deployment.command("topics")
+    deployment.command("produce", *files(SAMPLES))
+    deployment.command("produce", "-", stdin=b"".join(REJECTED))
+    return deployment
+
+
+def check_store(deployment: Deployment, event_ids: list[str], replayed: Kept) -> None:
+    """Every event once, every finding and version of an alert, every reject with its bytes."""
+    (counts,) = deployment.query("SELECT count(), uniqExact(id), uniqExact(topic, partition, offset) FROM events")
+    assert counts == [len(event_ids)] * 3
+    assert deployment.query("SELECT verdict, count() FROM events GROUP BY verdict") == [["scored", len(event_ids)]]
+    assert {row[0] for row in deployment.query("SELECT id FROM findings")} == replayed.findings
+    assert deployment.query("SELECT count() FROM findings") == [[len(replayed.findings)]]
+    versions = {(row[0], row[1]) for row in deployment.query("SELECT id, version FROM alerts")}
+    assert versions == set(replayed.alerts)
+    rejects = deployment.query("SELECT reason, count() FROM rejects GROUP BY reason ORDER BY reason")
+    assert rejects == [["not_json", 1], ["not_utf8", 1], ["wrong_shape", 1]]
+
+
+def test_every_scenario_goes_through(deployed: Deployment, event_ids: list[str], replayed: Kept) -> None:
+    with Running(deployed) as running:
+        until(deployed.is_done, running)
+        assert running.get("/readyz") == (200, "ok\n")
+        assert running.metric("detector_events_total", format="native") == len(event_ids)
+        assert running.metric("detector_events_verdict_total", verdict="scored") == len(event_ids)
+        assert running.metric("detector_rejects_total") == len(REJECTED)
+        assert running.metric("detector_alerts_total", status="open") == len({a for a, _ in replayed.alerts})
+        assert running.metric("detector_sink_items_total", sink="clickhouse", outcome="refused") == 0
+        assert running.stop() == 0
+    assert deployed.alert_versions() == replayed.alerts
+    check_store(deployed, event_ids, replayed)
+    rejects = drain(deployed.bootstrap, deployed.topics["rejects"], len(REJECTED))
+    assert sorted(record.value for record in rejects) == sorted(line.rstrip(b"\n") for line in REJECTED)
+    assert {header(record, "reason") for record in rejects} == {b"not_json", b"wrong_shape", b"not_utf8"}
+
+
+def header(record: ConsumerRecord, name: str) -> bytes:
+    value: bytes = dict(record.headers)[name]
+    return value
+
+
+def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_happened(
+    deployed: Deployment, event_ids: list[str], replayed: Kept
+) -> None:
+    for share in (0.2, 0.5):
+        with Running(deployed) as running:
+            until(lambda share=share, running=running: progress(running) >= share * len(event_ids), running)  # type: ignore[misc]
+            running.kill()
+    with Running(deployed) as running:
+        assert "partition_restored" in until(
+            lambda: running.log if "partition_restored" in running.log else "", running
+        )
+        until(deployed.is_done, running)
+        assert running.stop() == 0
+    assert deployed.alert_versions() == replayed.alerts
+    check_store(deployed, event_ids, replayed)
+
+
+def progress(running: Running) -> float:
+    """Events that are in the store's hands."""
+    return running.metric("detector_sink_items_total", sink="clickhouse", outcome="written")
+
+
+def test_secrets_never_show(deployed: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_KEY", "s3cr3t-" * 3)
+    text = deployed.config.read_text() + "webhook: {url: 'http://127.0.0.1:9/', secret: {env: WEBHOOK_KEY}}\n"
+    deployed.config.write_text(text)
+    assert os.environ["WEBHOOK_KEY"].encode() not in deployed.command("check").stdout
+    assert b"WEBHOOK_KEY" in deployed.command("check").stdout
+    with Running(deployed) as running:
+        until(lambda: running.metric("detector_sink_failures_total", sink="webhook") > 0, running)
+        assert os.environ["WEBHOOK_KEY"] not in running.log
+        assert os.environ["WEBHOOK_KEY"] not in running.get("/metrics")[1] + running.get("/readyz")[1]
+
+
+def test_a_missing_topic_is_said_with_the_remedy(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with Running(Deployment(kafka_bootstrap, tmp_path)) as running:
+        assert running.process.wait(60) == 1
+    assert "create it with `detector topics`" in running.log
+    assert "Traceback" not in running.log

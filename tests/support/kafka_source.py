@@ -1,0 +1,119 @@
+"""A Kafka source under test: a clock moved by hand, a listener that notes what it is told, and reading."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Final
+
+from detector.sources.alignment import Partition
+from detector.sources.base import Record
+from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener, SkippedRecord
+
+QUICK: Final = ConsumerSettings(session_timeout=6.0, heartbeat_interval=0.3)
+
+
+class Clock:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """The time it was set to."""
+        return self.now
+
+
+class Listener:
+    """Notes what it is told, answers the offsets given, and commits what was read when partitions go."""
+
+    def __init__(self, seek: Mapping[Partition, int] | None = None) -> None:
+        self.seek = dict(seek or {})
+        self.calls: list[tuple[str, list[Partition]]] = []
+        self.owned: set[Partition] = set()
+        self.next: dict[Partition, int] = {}
+        self.commit: Callable[[Mapping[Partition, int]], None] | None = None
+
+    def on_assigned(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
+        """Answer the offsets given."""
+        self.calls.append(("assigned", partitions))
+        self.owned |= set(partitions)
+        return {partition: self.seek.get(partition) for partition in partitions}
+
+    def on_revoked(self, partitions: list[Partition]) -> None:
+        """Commit what was read, if there is a way to."""
+        self.calls.append(("revoked", partitions))
+        self.owned -= set(partitions)
+        if self.commit:
+            self.commit({p: self.next[p] for p in partitions if p in self.next})
+
+    def on_lost(self, partitions: list[Partition]) -> None:
+        """Give up without a commit."""
+        self.calls.append(("lost", partitions))
+        self.owned -= set(partitions)
+
+    def note(self, batches: Mapping[Partition, list[Record]]) -> None:
+        """Take these records for processed."""
+        for partition, records in batches.items():
+            self.next[partition] = records[-1].offset + 1
+
+
+@contextmanager
+def source_of(
+    bootstrap: str,
+    topic: str,
+    group: str,
+    listener: PartitionListener | None = None,
+    *,
+    clock: Callable[[], float] | None = None,
+    settings: ConsumerSettings = QUICK,
+    on_skip: Callable[[SkippedRecord], None] | None = None,
+) -> Iterator[KafkaSource]:
+    """A source of one topic, closed at the end."""
+    hooks = {"on_skip": on_skip} if on_skip else {}
+    with closing(
+        KafkaSource(
+            {"bootstrap_servers": bootstrap},
+            [topic],
+            group,
+            listener or Listener(),
+            clock or Clock(),
+            settings=settings,
+            **hooks,
+        )
+    ) as source:
+        yield source
+
+
+Batches = dict[Partition, list[Record]]
+
+
+def read(source: KafkaSource, count: int, *, polls: int = 60) -> Batches:
+    """Poll until `count` records came; fails when they have not after `polls` polls of 200 ms."""
+    (got,) = read_each([source], count, polls=polls)
+    return got
+
+
+def read_each(sources: Sequence[KafkaSource], count: int, *, polls: int = 60) -> list[Batches]:
+    """Poll the members of a group in turn until they got `count` records together; what each one got.
+
+    All of them must be polled: while a group rebalances, a member that isn't polled holds up the others.
+    """
+    got: list[Batches] = [{} for _ in sources]
+    came = 0
+    for _ in range(polls):
+        for source, batches in zip(sources, got, strict=True):
+            for partition, records in source.poll(0.2).items():
+                batches.setdefault(partition, []).extend(records)
+                came += len(records)
+        if came >= count:
+            return got
+    raise AssertionError(f"{came} of {count} records came: {got}")
+
+
+def poll_until(done: Callable[[], bool], *sources: KafkaSource, polls: int = 100) -> None:
+    """Poll the sources in turn until it came about; fails when it has not after `polls` turns."""
+    for _ in range(polls):
+        if done():
+            return
+        for source in sources:
+            source.poll(0.1)
+    raise AssertionError("it did not come about")

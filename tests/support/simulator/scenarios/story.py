@@ -1,0 +1,51 @@
+"""What a scenario tells: its events, where the harm begins, and what a detector should have said."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from detector.events import Event
+from detector.severity import Severity
+from tests.support.simulator.background import FOREVER, Silence
+from tests.support.simulator.rhythm import Period
+from tests.support.simulator.trail import Trail
+from tests.support.simulator.world import Principal
+
+
+@dataclass(frozen=True)
+class ExpectedAlert:
+    """One alert: whom it names, how bad it is, how soon after the first harm, and what it rests on by the end."""
+
+    names: tuple[str, ...]
+    severity: Severity
+    detectors: tuple[str, ...]
+    within_seconds: int = 60
+
+
+@dataclass(frozen=True)
+class Story:
+    """An incident. `steps` names its turning points; `silences` keep the contained principals quiet after it."""
+
+    events: tuple[Event, ...]
+    first_harm: Event
+    steps: Mapping[str, Event]
+    alerts: tuple[ExpectedAlert, ...]
+    silences: tuple[Silence, ...] = ()
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Everybody in it, in the order of their first act."""
+        return tuple(dict.fromkeys(event.actor.id for event in self.events))
+
+
+def tell(trail: Trail, steps: Mapping[str, Event], first_harm: str, alert: ExpectedAlert, stopped_by: Event) -> Story:
+    """The story of a trail: the harm begins with the step of that name, the trail's agent ends with `stopped_by`."""
+    events = tuple(sorted(trail.events, key=lambda event: event.time))
+    after = Silence(trail.who.id, Period(stopped_by.time, FOREVER))
+    return Story(events, steps[first_harm], steps, (alert,), (after,))
+
+
+def chosen(trail_agents: tuple[Principal, ...], name: str | None) -> Principal:
+    """The agent of this id, or the second of its role (so that it is not the first in every list)."""
+    if name is None:
+        return trail_agents[min(1, len(trail_agents) - 1)]
+    return next(who for who in trail_agents if who.id == name)

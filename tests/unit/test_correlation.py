@@ -1,0 +1,225 @@
+"""Stage 2: what is joined, when it is told, how it ends. Each test reads as a timeline."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from detector.alerts import Alert
+from detector.correlation import CorrelationSettings, Correlator
+from detector.events import ActorKind
+from detector.findings import Finding
+from detector.pipeline import about
+from detector.severity import Severity
+from tests.support.events import START
+
+HOUR = 3600.0
+
+
+def correlator(**settings: Any) -> Correlator:
+    return Correlator(about(), CorrelationSettings(**settings))
+
+
+def finding(
+    seconds: float,
+    detector: str = "new_endpoint",
+    severity: Severity = "SEV3",
+    *,
+    who: str = "agent-1",
+    actor_kind: ActorKind = "agent",
+    entities: tuple[str, ...] = (),
+    **evidence: Any,
+) -> Finding:
+    return Finding(
+        id=f"f-{detector}-{who}-{seconds:g}",
+        time=START + timedelta(seconds=seconds),
+        event_id=f"e-{who}-{seconds:g}",
+        principal=who,
+        principal_kind=actor_kind,
+        role="assistant",
+        session=None,
+        detector=detector,
+        rule=next(iter(about()[detector].rules)),
+        score=1.0,
+        p_value=None,
+        severity=severity,
+        reason=f"{who} did something at {seconds:g}",
+        entities=(f"principal:{who}", *entities),
+        tags=("T1",),
+        evidence=evidence,
+    )
+
+
+def change(seconds: float, *, who: str = "bob", **evidence: Any) -> Finding:
+    shown = {"resource": "db://users", "sensitivity": "restricted", "audience": "org", "audience_count": 4100}
+    shown["opens"] = not evidence.get("closes")
+    return finding(
+        seconds,
+        "permission_change",
+        "SEV4" if evidence.get("closes") else "SEV2",
+        who=who,
+        actor_kind="human",
+        entities=("resource:db://users", "thread:t-1"),
+        **{**shown, **evidence},
+    )
+
+
+def touch(seconds: float, who: str) -> Finding:
+    facts = {"resource": "db://users", "sensitivity": "restricted", "records": 10, "bytes_in": 1000, "before": 0}
+    return finding(
+        seconds, "sensitive_read", "SEV4", who=who, actor_kind="human", entities=("resource:db://users",), **facts
+    )
+
+
+def post(seconds: float, who: str = "advisor") -> Finding:
+    return finding(seconds, "unapproved_action", "SEV3", who=who, entities=("thread:t-1",), kind="publish")
+
+
+def at(seconds: float) -> float:
+    return START.timestamp() + seconds
+
+
+def run(stage: Correlator, *findings: Finding) -> list[Alert]:
+    return [alert for f in findings for alert in stage.step(f).alerts]
+
+
+def test_a_note_is_no_alert_and_a_crowd_of_notes_neither() -> None:
+    stage = correlator()
+    assert run(stage, *(finding(i, d, "SEV4") for i in range(200) for d in ("new_endpoint", "transfer_rate"))) == []
+
+
+def test_findings_of_one_agent_are_one_alert_that_gets_worse() -> None:
+    first, second = run(correlator(), finding(0), finding(60, "transfer_rate", "SEV2"))
+    assert (first.status, first.severity, first.version) == ("open", "SEV3", 1)
+    assert (second.status, second.severity, second.version) == ("updated", "SEV2", 2)
+    assert first.id == second.id
+    assert second.detected_at == first.detected_at == START
+    assert second.detectors == ("new_endpoint", "transfer_rate")
+
+
+def test_more_of_the_same_is_not_told_again() -> None:
+    alerts = run(correlator(), *(finding(i) for i in range(5)))
+    assert len(alerts) == 1
+
+
+def test_strangers_are_not_joined() -> None:
+    one, other = run(correlator(), finding(0), finding(1, who="agent-2"))
+    assert one.id != other.id
+
+
+def test_earlier_notes_belong_to_the_alert_that_follows() -> None:
+    (alert,) = run(correlator(), finding(0, "sensitive_read", "SEV4", resource="db://x"), finding(600))
+    assert alert.opened_at == START
+    assert alert.detected_at == START + timedelta(seconds=600)
+    assert alert.finding_count == 2
+
+
+def test_a_shared_thread_merges_two_incidents_and_says_so() -> None:
+    stage = correlator()
+    thread = ("thread:t-9",)
+    alerts = run(
+        stage, finding(0), finding(10, who="agent-2", entities=thread), finding(20, "mass_deletion", entities=thread)
+    )
+    merged = [a for a in alerts if a.status == "resolved"]
+    assert [a.resolution for a in merged] == [f"merged into {alerts[0].id}"]
+    assert set(alerts[-1].principals) == {"agent-1", "agent-2"}
+
+
+def test_quiet_ends_an_alert_at_its_own_time_however_late_the_tick() -> None:
+    ends = []
+    for tick in (2 * HOUR + 1, 9 * HOUR):
+        stage = correlator()
+        run(stage, finding(0))
+        (alert,) = stage.advance(at(tick)).alerts
+        ends.append((alert.status, alert.updated_at, alert.resolution))
+    assert ends[0] == ends[1] == ("resolved", START + timedelta(hours=2), "quiet for 2 h")
+
+
+def test_after_its_end_the_same_agent_opens_another_alert() -> None:
+    stage = correlator()
+    (first,) = run(stage, finding(0))
+    stage.advance(at(3 * HOUR))
+    (second,) = run(stage, finding(3 * HOUR))
+    assert second.id != first.id
+
+
+def test_a_storm_is_one_alert_with_a_count_and_bounded_memory() -> None:
+    stage = correlator(max_incidents=100)
+    alerts = run(stage, *(finding(i / 200) for i in range(10_000)))
+    assert len({a.id for a in alerts}) == 1
+    assert len(alerts) <= 5
+    assert stage.open()[0].version == len(alerts)
+    assert len(msgspec.msgpack.encode(stage.snapshot()["incidents"])) < 64_000
+
+
+def test_many_incidents_are_bounded() -> None:
+    stage = correlator(max_incidents=100)
+    run(stage, *(finding(i, who=f"agent-{i}") for i in range(500)))
+    assert len(stage.snapshot()["incidents"]) == 100
+
+
+def test_a_repeat_after_a_crash_changes_nothing() -> None:
+    stage = correlator()
+    findings = [finding(0), finding(60, "transfer_rate", "SEV2")]
+    run(stage, *findings)
+    before = stage.snapshot()
+    assert run(stage, *findings) == []
+    assert stage.snapshot() == before
+
+
+def test_the_chain_post_change_read_is_one_alert_that_names_everybody() -> None:
+    stage = correlator()
+    alerts = run(stage, post(0), change(300), touch(330, "eve"), touch(400, "mallory"))
+    assert {a.id for a in alerts} == {alerts[0].id}
+    assert [a.severity for a in alerts][:2] == ["SEV3", "SEV1"]
+    assert alerts[-1].principals == ("advisor", "bob", "eve", "mallory")
+    assert {"unapproved_action", "permission_change", "advice_followed", "exposure"} <= set(alerts[-1].detectors)
+
+
+def test_without_the_post_the_change_is_no_followed_advice() -> None:
+    alerts = run(correlator(), change(300))
+    assert "advice_followed" not in alerts[-1].detectors
+    assert alerts[-1].severity == "SEV2"
+
+
+def test_reading_in_an_open_window_makes_it_worst() -> None:
+    stage = correlator()
+    assert run(stage, change(0), touch(30, "eve"))[-1].severity == "SEV1"
+
+
+def test_the_one_who_opened_it_is_no_stranger() -> None:
+    assert run(correlator(), change(0), touch(30, "bob"))[-1].severity == "SEV2"
+
+
+def test_a_reader_before_the_window_is_not_counted() -> None:
+    stage = correlator()
+    assert [a.severity for a in run(stage, change(100), touch(50, "eve"))] == ["SEV2"]
+
+
+def test_a_window_open_too_long_is_found_once_at_its_own_time() -> None:
+    stage = correlator(exposure_limit=300.0)
+    run(stage, change(0))
+    out = stage.advance(at(1000))
+    assert [(f.rule, f.time) for f in out.findings] == [("open_too_long", START + timedelta(seconds=300))]
+    assert stage.advance(at(2000)).findings == []
+
+
+def test_closing_the_window_ends_the_alert_soon_after() -> None:
+    stage = correlator(settle=600.0)
+    run(stage, change(0), touch(30, "eve"))
+    assert [a for a in stage.advance(at(3 * HOUR)).alerts if a.status == "resolved"] == []
+    run(stage, change(3 * HOUR, closes=True, who="carol"))
+    (ended,) = stage.advance(at(3 * HOUR + 601)).alerts
+    assert (ended.status, ended.resolution) == ("resolved", "exposure closed")
+    assert len(stage.exposures) == 0
+
+
+def test_a_restored_correlator_goes_on_the_same() -> None:
+    story = [post(0), change(300), touch(330, "eve"), touch(9000, "mallory"), change(9100, closes=True, who="carol")]
+    for cut in range(len(story)):
+        whole, first, second = correlator(), correlator(), correlator()
+        expected = run(whole, *story) + whole.advance(at(10_000)).alerts
+        found = run(first, *story[:cut])
+        second.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot())))
+        found += run(second, *story[cut:]) + second.advance(at(10_000)).alerts
+        assert found == expected
