@@ -55,7 +55,7 @@ class Novelty:
         >>> for hour in range(200):
         ...     _ = hosts.learn_one(f"host-{hour % 4}", hour * 3600.0)
         >>> hosts.score_one("host-2"), round(hosts.score_one("host-9", base=0.1), 2)
-        (0.0, 2.78)
+        (0.0, 2.84)
 
     References:
         Pitman and Yor (1997), The two-parameter Poisson-Dirichlet distribution; Teh (2006), A hierarchical
