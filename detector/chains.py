@@ -61,8 +61,17 @@ def advice_followed(posts: Mapping[str, Link], change: Finding) -> Finding | Non
         return None
     severity: Severity = "SEV1" if change.evidence.get("opens") else "SEV2"
     after = duration((change.time - post.time).total_seconds())
-    reason = f"{change.principal} followed the unapproved post of {post.principal} {after} after it: {change.reason}"
+    reason = f"{change.principal} followed the unapproved post of {post.principal} {after} after it{_did(change)}"
     return _derive(change, ADVICE, "post_then_change", severity, reason, principal=post.principal, post=post.event_id)
+
+
+def _did(change: Finding) -> str:
+    evidence = change.evidence
+    if not evidence.get("opens"):
+        return f": {change.reason}"
+    count = evidence["audience_count"]
+    people = f" ({plural(count, 'person', 'people')})" if count else ""
+    return f" and opened {evidence['sensitivity']} {evidence['resource']} to the {evidence['audience']}{people}"
 
 
 def unauthorised_read(window: Window, read: Finding) -> Finding:

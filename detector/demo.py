@@ -20,7 +20,7 @@ NEXT: Final = (
     "detector replay FILE --findings - --quiet                         findings of your own file as NDJSON",
     "make kafka                                                        a real Kafka broker in the foreground",
     "detector topics && detector run                                   the service against that broker",
-    "detector produce sample_logs/*/events.ndjson.gz                   the scenarios as a live stream",
+    "detector produce sample_logs/moderation_exfil/events.ndjson.gz    a scenario as a live stream",
     "make test                                                         everything, on real components",
 )
 

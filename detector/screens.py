@@ -66,7 +66,9 @@ def story(alert: Alert) -> RenderableType:
     """An alert as the SOC reads it: what, why, the steps in order, what to do."""
     steps = Table.grid(padding=(0, 2))
     for link in alert.story:
-        steps.add_row(f"{link.time:%H:%M:%S}", plain(link.principal), plain(link.what))
+        steps.add_row(
+            f"{link.time:%H:%M:%S}", plain(link.principal), plain(link.what.removeprefix(f"{link.principal} "))
+        )
     head = Text.assemble((alert.severity, COLOURS[alert.severity]), "  ", (alert.title, "bold"))
     facts = Text(
         f"raised {alert.detected_at:%Y-%m-%d %H:%M:%S} UTC · risk {alert.risk:.2f} · "

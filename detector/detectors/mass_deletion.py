@@ -107,10 +107,12 @@ class MassDeletion(Detector[Deletions]):
         lacks = "" if context.answer in {"approved", "not_needed"} else f"; approval: {context.answer}"
         severity: Severity = "SEV3" if rule == "rate" else "SEV2"
         statistical = rule == "rate"
+        whose = "its own" if judged.blocks >= 1 else "its peers'"
+        expected = f"{whose} usual peak is {number(judged.expected)}"
         reason = (
-            f"{context.principal.id} deleted {plural(judged.total, 'record')}{share} within about "
-            f"{duration(judged.half_life)}{' from ' + target.uri if target else ''}; its usual peak is "
-            f"{number(judged.expected)}; {probability(judged.p_value)}{lacks}"
+            f"{context.principal.id} deleted {plural(round(judged.total), 'record')}{share} within about "
+            f"{duration(judged.half_life)}{' from ' + target.uri if target else ''}; {expected}"
+            f"{'; ' + probability(judged.p_value) if statistical else ''}{lacks}"
         )
         return self.finding(
             event,
