@@ -1,10 +1,10 @@
 """What follows from findings taken together: advice that was followed, exposures that were used."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
-from detector.alerts import Link
 from detector.detectors.base import ATLAS, ATTACK, OWASP_AGENTIC
+from detector.events import ActorKind
 from detector.exposures import Window
 from detector.findings import Finding, stable_id
 from detector.incidents import About, utc
@@ -34,6 +34,14 @@ TAGS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class Who(NamedTuple):
+    """Whom a derived finding is about."""
+
+    id: str
+    kind: ActorKind
+    role: str
+
+
 def is_post(finding: Finding) -> bool:
     """Whether the finding is an agent's publication that lacked its approval."""
     return (
@@ -45,24 +53,23 @@ def is_post(finding: Finding) -> bool:
 
 def post_keys(finding: Finding) -> tuple[str, ...]:
     """What an answer to a post can name it by: its thread, its trace, its own event."""
-    named = tuple(e for e in finding.entities if e.startswith(("thread:", "trace:")))
-    return (*named, f"event:{finding.event_id}")
+    return tuple(e for e in finding.entities if e.startswith(("thread:", "trace:", "event:")))
 
 
-def advice_followed(posts: Mapping[str, Link], change: Finding) -> Finding | None:
+def advice_followed(posts: Mapping[str, Finding], change: Finding) -> Finding | None:
     """A person's harmful change in the thread of an agent's unapproved post."""
     if change.principal_kind != "human" or change.detector not in {"permission_change", "mass_deletion"}:
         return None
     if change.severity == "SEV4":
         return None
-    asked = (f"event:{change.evidence.get('in_reply_to')}", *change.entities)
-    post = next((posts[key] for key in asked if key in posts), None)
+    post = next((posts[key] for key in change.entities if key in posts), None)
     if post is None:
         return None
     severity: Severity = "SEV1" if change.evidence.get("opens") else "SEV2"
     after = duration((change.time - post.time).total_seconds())
     reason = f"{change.principal} followed the unapproved post of {post.principal} {after} after it{_did(change)}"
-    return _derive(change, ADVICE, "post_then_change", severity, reason, principal=post.principal, post=post.event_id)
+    who = Who(post.principal, post.principal_kind, post.role)
+    return _derive(change, ADVICE, "post_then_change", severity, reason, who, post=post.event_id)
 
 
 def _did(change: Finding) -> str:
@@ -82,7 +89,7 @@ def unauthorised_read(window: Window, read: Finding) -> Finding:
         f"{read.principal} read {records} of {window.sensitivity} {window.resource}, {after} after "
         f"{window.opened_by} opened it to the {window.audience}, never having touched it before"
     )
-    return _derive(read, EXPOSURE, "unauthorised_read", "SEV1", reason, principal=window.opened_by)
+    return _derive(read, EXPOSURE, "unauthorised_read", "SEV1", reason, _opener(window))
 
 
 def open_too_long(window: Window, due: float, limit: float) -> Finding:
@@ -97,8 +104,8 @@ def open_too_long(window: Window, due: float, limit: float) -> Finding:
         time=utc(due),
         event_id=window.event_id,
         principal=window.opened_by,
-        principal_kind="human",
-        role="",
+        principal_kind=window.opener_kind,
+        role=window.opener_role,
         session=None,
         detector=EXPOSURE,
         rule="open_too_long",
@@ -112,23 +119,20 @@ def open_too_long(window: Window, due: float, limit: float) -> Finding:
     )
 
 
+def _opener(window: Window) -> Who:
+    return Who(window.opened_by, window.opener_kind, window.opener_role)
+
+
 def _derive(
-    cause: Finding,
-    detector: str,
-    rule: str,
-    severity: Severity,
-    reason: str,
-    *,
-    principal: str,
-    **evidence: str,
+    cause: Finding, detector: str, rule: str, severity: Severity, reason: str, who: Who, **evidence: str
 ) -> Finding:
     return Finding(
         id=stable_id("f", cause.id, detector, rule),
         time=cause.time,
         event_id=cause.event_id,
-        principal=principal,
-        principal_kind=cause.principal_kind,
-        role=cause.role,
+        principal=who.id,
+        principal_kind=who.kind,
+        role=who.role,
         session=cause.session,
         detector=detector,
         rule=rule,
@@ -136,7 +140,7 @@ def _derive(
         p_value=None,
         severity=severity,
         reason=reason,
-        entities=(f"principal:{principal}", *cause.entities),
+        entities=(f"principal:{who.id}", *cause.entities),
         tags=TAGS[detector],
         evidence={"cause": cause.id, **evidence},
     )

@@ -1,15 +1,21 @@
 """The charter: what an agent was given to do, and which of its acts need a person's yes first."""
 
+import ipaddress
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from detector.events import Event
+from detector.events import Event, Sensitivity
 
 
 class Charter(BaseModel):
-    """Rules for one agent or one role. An act is named by its kind ("delete") or its action ("send_email")."""
+    """Rules for one agent or one role. An act is named by its kind ("delete") or its action ("send_email").
+
+    A list of what is allowed that is left empty allows everything.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,34 +25,108 @@ class Charter(BaseModel):
     needs_confirmation: frozenset[str] = Field(
         frozenset(), description="Kinds or actions that the user must confirm before the act."
     )
+    actions: frozenset[str] = Field(frozenset(), description="Kinds or actions that are allowed; empty: all.")
+    resources: tuple[str, ...] = Field(
+        (), description="Targets that are allowed, as patterns (`db://crm/*`); empty: all."
+    )
+    sensitivities: frozenset[Sensitivity] = Field(
+        frozenset(), description="Sensitivities of targets that are allowed; empty: all."
+    )
+    destinations: tuple[str, ...] = Field(
+        (),
+        description="Where data may go: hosts, suffixes (`.corp.example`), networks (`10.2.0.0/16`), "
+        "patterns (`s3://team-*`, `*@corp.example`); empty: anywhere.",
+    )
+
+    @field_validator("destinations")
+    @classmethod
+    def _networks_are_whole(cls, destinations: tuple[str, ...]) -> tuple[str, ...]:
+        for destination in destinations:
+            if _is_network(destination):
+                try:
+                    ipaddress.ip_network(destination)
+                except ValueError as error:
+                    raise ValueError(f"{destination} is no network: {error}") from error
+        return destinations
 
     def asks(self, event: Event) -> bool:
         """Whether the charter demands a yes for this act."""
-        rules = self.needs_approval | self.needs_confirmation
-        return bool(rules) and (event.kind in rules or event.action in rules)
+        return _names(self.needs_approval, event) or _names(self.needs_confirmation, event)
+
+    def breach(self, event: Event) -> tuple[str, str] | None:
+        """The first rule that the event breaks, and by what; None if it is within the charter."""
+        target, to = event.target, event.destination
+        if self.actions and not _names(self.actions, event):
+            return "action", event.action or event.kind
+        if target is not None:
+            if self.sensitivities and target.sensitivity not in {*self.sensitivities, "unknown"}:
+                return "sensitivity", f"{target.sensitivity} {target.uri}"
+            if self.resources and not any(fnmatchcase(target.uri, pattern) for pattern in self.resources):
+                return "resource", target.uri
+        if to is not None and self.destinations:
+            names = [name for name in (to.host, to.account, to.recipient) if name]
+            stray = next((name for name in names if not self.allows_destination(name)), None)
+            if stray is not None:
+                return "destination", stray
+        return None
+
+    def allows_destination(self, name: str) -> bool:
+        """Whether the list of destinations names this host, account, recipient or bucket."""
+        return any(_reaches(rule, name.lower()) for rule in self.destinations)
 
     def joined(self, other: Self) -> Self:
-        """Both charters' demands together."""
-        return self.model_copy(
-            update={
-                "needs_approval": self.needs_approval | other.needs_approval,
-                "needs_confirmation": self.needs_confirmation | other.needs_confirmation,
-            }
-        )
+        """The role's charter with an agent's own: demands add up, and what the agent's allows is allowed too.
+
+        A list that either leaves empty is the other's: an agent's own list can widen its role's, not void it.
+        """
+        both = {name: getattr(self, name) for name in type(self).model_fields}
+        for name, mine in both.items():
+            theirs = getattr(other, name)
+            both[name] = mine | theirs if isinstance(mine, frozenset) else (*mine, *theirs)
+        return self.model_copy(update=both)
+
+
+def _names(rules: frozenset[str], event: Event) -> bool:
+    return bool(rules) and (event.kind in rules or event.action in rules)
+
+
+def _is_network(rule: str) -> bool:
+    address, slash, bits = rule.partition("/")
+    return bool(slash) and bits.isdigit() and (":" in address or address.replace(".", "").isdigit())
+
+
+@lru_cache(maxsize=4096)
+def _reaches(rule: str, name: str) -> bool:
+    if _is_network(rule):
+        try:
+            return ipaddress.ip_address(name) in ipaddress.ip_network(rule)
+        except ValueError:
+            return False
+    if rule.startswith("."):
+        return name.endswith(rule.lower()) or name == rule[1:].lower()
+    return fnmatchcase(name, rule.lower())
 
 
 NOTHING: Final = Charter()
+JOINED_MOST: Final = 10_000
 
 
 class Charters:
-    """The charters in force, by role and by agent; an agent's own demands add to its role's."""
+    """The charters in force, by role and by agent; an agent's own adds to its role's."""
 
     def __init__(self, roles: Mapping[str, Charter] | None = None, agents: Mapping[str, Charter] | None = None) -> None:
         self._roles = dict(roles or {})
         self._agents = dict(agents or {})
+        self._joined: dict[tuple[str, str], Charter] = {}
 
     def of(self, principal: str, role: str) -> Charter:
-        """The charter of a principal in a role; one that demands nothing if none was written."""
-        charter = self._roles.get(role, NOTHING)
+        """The charter of a principal in a role; one that demands and forbids nothing if none was written."""
         own = self._agents.get(principal)
-        return charter if own is None else charter.joined(own)
+        if own is None:
+            return self._roles.get(role, NOTHING)
+        charter = self._joined.get((principal, role))
+        if charter is None:
+            if len(self._joined) > JOINED_MOST:
+                self._joined.clear()
+            charter = self._joined[principal, role] = self._roles.get(role, NOTHING).joined(own)
+        return charter

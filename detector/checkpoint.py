@@ -140,8 +140,11 @@ class CheckpointFolder:
             return None
         try:
             return msgspec.json.decode(payload, type=Manifest)
-        except msgspec.DecodeError as error:
-            raise CheckpointError(f"{folder / 'manifest.json'} can't be understood: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                f"{folder / MANIFEST} can't be understood ({error}): restore the folder from a backup, or move it "
+                "away to start without a memory"
+            ) from error
 
 
 def _local(url: str) -> Path:
@@ -160,6 +163,10 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} can't be read: {error.strerror}; the folder must belong to the user that runs the detector"
+        ) from error
 
 
 def _write_whole(path: Path, payload: bytes) -> None:

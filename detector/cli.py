@@ -47,7 +47,7 @@ FAILED: Final = 1
 KNOWN: Final = (
     CheckpointError,
     ConfigError,
-    FileNotFoundError,
+    OSError,
     ProduceError,
     SinkUnavailable,
     SourceError,
@@ -115,6 +115,8 @@ def replay(
     with ExitStack() as stack:
         sinks: list[Sink] = []
         if findings or alerts:
+            if findings == alerts != "-":
+                raise typer.BadParameter(f"findings and alerts can't both go to {findings}", param_hint="--alerts")
             sinks.append(stack.enter_context(NdjsonSink(findings, alerts)))
         if store is not None:
             sinks.append(_store_sink(settings, store, stack))
@@ -176,6 +178,10 @@ def produce_command(
     """Publish NDJSON events to the events topic, keyed by the principal they concern."""
     log_to_stderr(logging.WARNING)
     settings = load(config)
+    try:
+        pace = Pace(rate=rate, speedup=speed, time_of=time_of)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--rate, --speed") from error
     console = screens.stderr()
     with Progress(
         TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} messages"), console=console
@@ -186,7 +192,7 @@ def produce_command(
             settings.kafka.topics.events,
             lines(files),
             key_of=key_of,
-            pace=Pace(rate=rate, speedup=speed, time_of=time_of),
+            pace=pace,
             on_progress=lambda count: bar.update(task, completed=count),
         )
     console.print(f"{done.sent} messages published in {done.seconds:.1f} s, {done.failed} failed")

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -39,7 +40,7 @@ class Secret(Section):
         """The secret.
 
         Raises:
-            ConfigError: The variable is not set, or the file can't be read.
+            ConfigError: The variable is not set, or the file can't be read or is empty.
         """
         if self.env is not None:
             value = os.environ.get(self.env)
@@ -47,9 +48,14 @@ class Secret(Section):
                 raise ConfigError(f"the environment variable {self.env} is not set: a secret is kept there")
             return value
         try:
-            return Path(str(self.file)).read_text(encoding="utf-8").strip()
+            value = Path(str(self.file)).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError(f"the secret in {self.file} can't be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise ConfigError(f"the secret in {self.file} can't be read: it is not text in UTF-8") from None
+        if not value:
+            raise ConfigError(f"the file {self.file} is empty: a secret is kept there")
+        return value
 
 
 class Topics(Section):
@@ -111,6 +117,12 @@ class Store(Section):
         description="`chdb:///path` (embedded) or `http(s)://user@host:port/database`; none: nothing is stored.",
     )
     password: Secret | None = Field(None, description="Password of the server's user.")
+
+    @model_validator(mode="after")
+    def _no_password_in_the_url(self) -> Self:
+        if self.url is not None and urlsplit(self.url).password is not None:
+            raise ValueError("the `url` holds a password: take it out, and name its place in `password`")
+        return self
 
 
 class State(Section):

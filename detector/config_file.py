@@ -1,15 +1,33 @@
 """A YAML file -> a validated configuration, with errors that name the line, what was found and what is right."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from detector.config import Config, ConfigError
+from detector.config import Config, ConfigError, Secret
+
+_WANTED: Final = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a section of `name: value` lines",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "frozen_set_type": "a list",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "model_type": "a section of `name: value` lines",
+    "path_type": "a path",
+    "string_type": "text",
+    "too_short": "a list of one or more",
+    "tuple_type": "a list",
+}
+"""What was wanted, by pydantic's name of the error, where its own words are those of a programmer."""
 
 
 def load(path: Path | None) -> Config:
@@ -24,6 +42,8 @@ def load(path: Path | None) -> Config:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not text in UTF-8 (byte {error.start})") from error
     return parse(text, str(path))
 
 
@@ -37,7 +57,7 @@ def parse(text: str, name: str) -> Config:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text) if root is not None else {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not YAML: {error}") from error
+        raise ConfigError(_not_yaml(name, error)) from error
     if root is not None:
         _refuse_repeats(root, name)
     if not isinstance(data, dict):
@@ -47,6 +67,12 @@ def parse(text: str, name: str) -> Config:
     except ValidationError as error:
         lines = [f"{name}:{_line(root, e['loc'])}: {_explain(e)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from None
+
+
+def _not_yaml(name: str, error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{name}:{error.problem_mark.line + 1}: not YAML: {error.problem}"
+    return f"{name}: not YAML: {str(error).splitlines()[0]}"
 
 
 def _refuse_repeats(node: yaml.Node, name: str) -> None:
@@ -81,14 +107,21 @@ def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
 
 def _explain(error: ErrorDetails) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
+    if error["type"] in {"extra_forbidden", "invalid_key"}:
         *parents, unknown = error["loc"]
         allowed = _fields(Config, parents)
         near = difflib.get_close_matches(str(unknown), allowed, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(allowed)}"
         return f"`{where}` is not a setting; {hint}"
-    found = "" if isinstance(error["input"], Mapping) else f", found {error['input']!r}"
-    return f"`{where or 'configuration'}`: {error['msg']}{found}"
+    if error["type"] == "missing":
+        return f"`{where}` is missing"
+    if error["type"] == "value_error":
+        return f"`{where}`: {error['msg'].removeprefix('Value error, ')}"
+    if error.get("ctx", {}).get("class_name") == Secret.__name__:
+        return f"`{where}` must say where the secret is kept, `env: NAME` or `file: PATH`, not the secret itself"
+    wanted = _WANTED.get(error["type"]) or error["msg"].removeprefix("Input should be ")
+    found = "nothing" if error["input"] is None else repr(error["input"])
+    return f"`{where}` must be {wanted}, found {found}"
 
 
 def _fields(model: Any, path: Sequence[str | int]) -> list[str]:

@@ -59,10 +59,14 @@ class CorrelateStage(Stage):
         except msgspec.DecodeError:
             log.exception("signal_not_understood", partition=partition, offset=record.offset)
             return
-        if isinstance(signal, Tick):
-            out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
-        else:
-            out = correlator.step(signal)
+        try:
+            if isinstance(signal, Tick):
+                out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
+            else:
+                out = correlator.step(signal)
+        except Exception:  # a finding that nobody thought of must not be met again after each restart
+            log.exception("signal_not_correlated", partition=partition, offset=record.offset)
+            return
         batch.findings.extend(out.findings)
         batch.alerts.extend(out.alerts)
 
@@ -87,10 +91,12 @@ class CorrelateStage(Stage):
             watermarks.restore(state["watermarks"])
             self._on_restored(correlator.open())
         self._correlators[partition] = correlator, watermarks
+        self._gauge()
 
     def close(self, partition: Partition) -> None:
         """Forget the partition's incidents."""
         self._correlators.pop(partition, None)
+        self._gauge()
 
     def snapshot(self, partition: Partition) -> dict[str, Any]:
         """The incidents and the watermarks."""

@@ -8,7 +8,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from detector import chains
-from detector.alerts import Alert, Link
+from detector.alerts import Alert
 from detector.exposures import ExposureLedger, Window
 from detector.findings import Finding
 from detector.incidents import About, Incident, RiskSettings
@@ -16,6 +16,8 @@ from detector.severity import Severity, at_least
 from detector.wording import duration
 
 STATE_VERSION: Final = 1
+KEYS_MOST: Final = 500
+POSTS_MOST: Final = 60
 
 
 class CorrelationSettings(BaseModel):
@@ -122,7 +124,7 @@ class Correlator:
             return None
         matches = self._matches(finding)
         if not matches:
-            return self._begin(finding)
+            return self._begin(finding, out)
         main = min(matches, key=lambda incident: (not incident.version, incident.opened_at, incident.id))
         if at_least(finding.severity, "SEV3"):
             for other in matches:
@@ -148,21 +150,29 @@ class Correlator:
                 found[incident.id] = incident
         return list(found.values())
 
-    def _begin(self, finding: Finding) -> Incident:
+    def _begin(self, finding: Finding, out: Correlated) -> Incident:
         if len(self._incidents) >= self._settings.max_incidents:
-            self._drop(min(self._incidents.values(), key=lambda incident: (incident.version > 0, incident.last_at)))
+            self._displace(finding.time.timestamp(), out)
         incident = Incident.begin(finding)
         self._incidents[incident.id] = incident
         heapq.heappush(self._deadlines, (incident.opened_at + self._settings.window, incident.id))
         return incident
+
+    def _displace(self, at: float, out: Correlated) -> None:
+        """Make room: the oldest incident that was never told goes, or if all were, the oldest of all."""
+        oldest = next(iter(self._incidents.values()))
+        gone = next((incident for incident in self._incidents.values() if not incident.version), oldest)
+        if gone.version:
+            out.alerts.append(self._alert(gone, "resolved", at, resolution="displaced by newer incidents"))
+        self._drop(gone)
 
     def _merge(self, into: Incident, other: Incident, at: float, out: Correlated) -> None:
         if other.version:
             out.alerts.append(self._alert(other, "resolved", at, resolution=f"merged into {into.id}"))
         into.absorb(other)
         self.exposures.move(other.id, into.id)
-        for key in other.keys:
-            self._by_key[key] = into.id
+        for key, time in other.keys.items():
+            self._join_by(key, into, time)
         del self._incidents[other.id]
 
     def _take(self, incident: Incident, finding: Finding, out: Correlated, *, derived: bool = False) -> None:
@@ -173,16 +183,25 @@ class Correlator:
             out.findings.append(finding)
         if at_least(finding.severity, "SEV3") or not incident.keys:
             for key in _keys(finding):
-                incident.keys[key] = max(finding.time.timestamp(), incident.keys.get(key, float("-inf")))
-                self._by_key[key] = incident.id
+                self._join_by(key, incident, finding.time.timestamp())
         for consequence in self._consequences(incident, finding):
             self._take(incident, consequence, out, derived=True)
+
+    def _join_by(self, key: str, incident: Incident, time: float) -> None:
+        incident.keys[key] = max(time, incident.keys.pop(key, float("-inf")))
+        self._by_key[key] = incident.id
+        if len(incident.keys) > KEYS_MOST:
+            oldest = next(iter(incident.keys))
+            del incident.keys[oldest]
+            if self._by_key.get(oldest) == incident.id:
+                del self._by_key[oldest]
 
     def _consequences(self, incident: Incident, finding: Finding) -> Iterable[Finding]:
         evidence = finding.evidence
         if chains.is_post(finding):
-            link = Link(finding.time, finding.principal, finding.event_id, finding.reason)
-            incident.posts.update(dict.fromkeys(chains.post_keys(finding), link))
+            incident.posts.update(dict.fromkeys(chains.post_keys(finding), finding))
+            while len(incident.posts) > POSTS_MOST:
+                del incident.posts[next(iter(incident.posts))]
         advice = chains.advice_followed(incident.posts, finding)
         if advice is not None:
             yield advice
@@ -241,6 +260,8 @@ class Correlator:
             "incidents": [msgspec.to_builtins(incident) for incident in self._incidents.values()],
             "exposures": self.exposures.snapshot(),
             "seen": list(self._seen),
+            "keys": dict(self._by_key),
+            "deadlines": [list(deadline) for deadline in self._deadlines],
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -256,9 +277,8 @@ class Correlator:
         self._incidents = {incident.id: incident for incident in incidents}
         self.exposures.restore(data["exposures"])
         self._seen = dict.fromkeys(data["seen"])
-        self._by_key = {key: i.id for i in sorted(incidents, key=lambda i: i.last_at) for key in i.keys}
-        self._deadlines = [(i.quiet_at or i.last_at + self._settings.window, i.id) for i in incidents]
-        heapq.heapify(self._deadlines)
+        self._by_key = dict(data["keys"])
+        self._deadlines = [(time, incident_id) for time, incident_id in data["deadlines"]]
 
 
 def _keys(finding: Finding) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ def _target(event: Event) -> Iterator[Endpoint]:
         host = parts.hostname or ""
     except ValueError:
         return
-    zone: Zone = "internal" if event.destination is None else event.destination.zone
+    elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
+    zone = elsewhere if event.destination is None else event.destination.zone
     if parts.scheme in _BUCKETS:
         yield Endpoint("bucket", f"{parts.scheme}://{host}", zone)
     elif host and (parts.scheme in _WEB or _ADDRESS.match(host)):

@@ -1,13 +1,16 @@
 """The ledger of open exposure windows: sensitive resources that a change opened wide, until it is undone."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from detector.events import Sensitivity
+from detector.events import ActorKind, Sensitivity
 from detector.findings import Finding
 
 READERS_MOST: Final = 1000
+
+_WIDTH: Final[Mapping[str, int]] = {"user": 0, "group": 1, "org": 2, "public": 3}
 
 
 class Window(msgspec.Struct):
@@ -25,6 +28,9 @@ class Window(msgspec.Struct):
     opened_by: str
     event_id: str
     incident: str
+    opener_kind: ActorKind = "human"
+    opener_role: str = ""
+    grantee: str | None = None
     readers: dict[str, float] = {}
     reader_count: int = 0
     records: int = 0
@@ -64,6 +70,9 @@ class ExposureLedger:
             opened_by=finding.principal,
             event_id=finding.event_id,
             incident=incident,
+            opener_kind=finding.principal_kind,
+            opener_role=finding.role,
+            grantee=evidence.get("grantee"),
         )
         return window
 
@@ -82,8 +91,21 @@ class ExposureLedger:
         return window
 
     def close(self, finding: Finding) -> Window | None:
-        """End a window by the finding of a change that takes access back."""
-        return self._windows.pop(finding.evidence["resource"], None)
+        """End a window by the finding of a change that takes access back; None if it leaves it open.
+
+        Taking one person's access back closes nothing that stands open to everybody: what is revoked must be
+        the same grantee's, or an audience's at least as wide; what is narrowed must be left with less.
+        """
+        evidence = finding.evidence
+        window = self._windows.get(evidence["resource"])
+        if window is None:
+            return None
+        same = window.grantee is not None and evidence.get("grantee") == window.grantee
+        named, wide = _WIDTH.get(evidence["audience"], 0), _WIDTH.get(window.audience, 0)
+        closes = named < wide if evidence.get("change") == "narrow" else same or named >= wide
+        if not closes:
+            return None
+        return self._windows.pop(window.resource)
 
     def move(self, old: str, new: str) -> None:
         """Give the windows of one incident to another."""

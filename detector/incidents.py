@@ -16,6 +16,7 @@ from detector.wording import number
 T = TypeVar("T")
 
 KEPT: Final = 100
+NAMES_MOST: Final = 1000
 STORY: Final = 24
 
 
@@ -70,7 +71,7 @@ class Incident(msgspec.Struct, kw_only=True):
     finding_ids: list[str] = []
     event_ids: list[str] = []
     story: list[Link] = []
-    posts: dict[str, Link] = {}
+    posts: dict[str, Finding] = {}
     finding_count: int = 0
     lead: Finding | None = None
     severity: Severity = "SEV4"
@@ -99,8 +100,9 @@ class Incident(msgspec.Struct, kw_only=True):
             seen.severity = worst(seen.severity, finding.severity)
             seen.count += 1
             seen.last = max(seen.last, time)
-        self.principals[finding.principal] = None
-        if finding.role:
+        if len(self.principals) < NAMES_MOST:
+            self.principals[finding.principal] = None
+        if finding.role and len(self.roles) < NAMES_MOST:
             self.roles[finding.role] = None
         self.tags.update(dict.fromkeys(finding.tags))
         _keep(self.finding_ids, finding.id, KEPT)
@@ -111,11 +113,10 @@ class Incident(msgspec.Struct, kw_only=True):
         _keep(self.story, Link(finding.time, finding.principal, finding.event_id, finding.reason), STORY)
 
     def absorb(self, other: "Incident") -> None:
-        """Take over all of a younger incident."""
+        """Take over all of another incident but its keys, which are the correlator's."""
         self.last_at = max(self.last_at, other.last_at)
         self.opened_at = min(self.opened_at, other.opened_at)
         self.finding_count += other.finding_count
-        self.keys = {**self.keys, **other.keys}
         for detector, evidence in other.evidence.items():
             seen = self.evidence.setdefault(detector, Evidence(evidence.severity, 0, evidence.last))
             seen.severity = worst(seen.severity, evidence.severity)

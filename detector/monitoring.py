@@ -54,7 +54,10 @@ class MonitoringServer:
     ) -> None:
         app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready})
         server = _Server6 if ":" in address else _Server
-        self._server = make_server(address, port, app, server, _Handler)
+        try:
+            self._server = make_server(address, port, app, server, _Handler)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{address}:{port}") from error
         self.address = address
         self.port: int = self._server.server_port
         """The port that is listened on."""

@@ -14,6 +14,7 @@ from models.rate import Prior
 
 FLEET: Final = ""
 CAPACITY: Final = 4096
+ROLES_MOST: Final = 1000
 
 # Assumed log peaks (natural log of 1 + amount) where nobody has any history: the middle of what sessions
 # move (100 kB, 100 records), and so wide that only the grossest amount is strange.
@@ -137,12 +138,14 @@ class PeerSummary:
     __slots__ = ("roles",)
 
     def __init__(self) -> None:
-        self.roles: dict[str, Group] = {}
+        self.roles: dict[str, Group] = {"": Group()}
 
     def role(self, name: str) -> Group:
-        """The sums of a role, made when first asked for."""
+        """The sums of a role, made when first asked for; past `ROLES_MOST` roles, those of no role."""
         group = self.roles.get(name)
         if group is None:
+            if len(self.roles) >= ROLES_MOST:
+                return self.role("") if name else Group()
             group = self.roles[name] = Group()
         return group
 

@@ -12,10 +12,10 @@ from detector.events import ActorKind
 class PrincipalState:
     """One principal: who it is, since when it is known, its approvals, and each detector's state of it.
 
-    Times are unix seconds of event time.
+    Times are unix seconds of event time. A pinned one (under a stop) is not forgotten to make room.
     """
 
-    __slots__ = ("events", "first_seen", "id", "kind", "last_seen", "ledger", "role", "states")
+    __slots__ = ("events", "first_seen", "id", "kind", "last_seen", "ledger", "pinned", "role", "states")
 
     def __init__(self, principal: str, kind: ActorKind, role: str, first_seen: float) -> None:
         self.id = principal
@@ -24,6 +24,7 @@ class PrincipalState:
         self.first_seen = first_seen
         self.last_seen = first_seen
         self.events = 0
+        self.pinned = False
         self.ledger = ApprovalLedger()
         self.states: dict[str, Any] = {}
 
@@ -40,7 +41,6 @@ class PrincipalStore:
         self._capacity = capacity
         self._idle = idle
         self._principals: dict[str, PrincipalState] = {}
-        self.forgotten = 0
 
     def __len__(self) -> int:
         return len(self._principals)
@@ -60,15 +60,27 @@ class PrincipalStore:
             state.last_seen = max(state.last_seen, now)
         return state
 
-    def add(self, state: PrincipalState) -> None:
-        """Put in a new principal; makes room first."""
-        oldest = next(iter(self._principals.values()), None)
-        while oldest is not None and (
-            len(self._principals) >= self._capacity or oldest.last_seen < state.last_seen - self._idle
-        ):
+    def add(self, state: PrincipalState) -> list[PrincipalState]:
+        """Put in a new principal; returns those that were forgotten for it."""
+        gone = []
+        for _ in range(len(self._principals)):
+            oldest = next(iter(self._principals.values()))
+            idle = oldest.last_seen < state.last_seen - self._idle
+            if not idle and len(self._principals) < self._capacity:
+                break
             del self._principals[oldest.id]
-            self.forgotten += 1
-            oldest = next(iter(self._principals.values()), None)
+            if oldest.pinned and not idle and self._pinned() < self._capacity // 2:
+                self._principals[oldest.id] = oldest
+            else:
+                gone.append(oldest)
+        self._principals[state.id] = state
+        return gone
+
+    def _pinned(self) -> int:
+        return sum(state.pinned for state in self._principals.values())
+
+    def restore(self, state: PrincipalState) -> None:
+        """Put in a principal as it was saved, in the order in which they were."""
         self._principals[state.id] = state
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import structlog
+
 from detector.decoding import Decoder
 from detector.events import Envelope, Rejected
 from detector.scoring import Scoring
@@ -12,6 +14,8 @@ from detector.sources.alignment import Aligner, Partition
 from detector.sources.base import Record
 from detector.stages import Stage, StageShell
 from detector.ticks import Tick, Ticker
+
+log = structlog.get_logger(__name__)
 
 WAITING_MOST: Final = 5000
 
@@ -105,6 +109,8 @@ class ScoreStage(Stage):
             self._verdicts[scored.verdict] += 1
             if not self._is_stored(item.partition, (envelope.offset, envelope.index), envelope.event.id):
                 batch.events.append((envelope, scored.verdict))
+            if scored.error:
+                log.error("event_not_scored", event=envelope.event.id, place=envelope.offset, why=scored.error)
             if scored.verdict == "scored":
                 self._signal(envelope.event.time.timestamp(), batch)
             if scored.findings:
@@ -122,7 +128,7 @@ class ScoreStage(Stage):
         if stored is None:
             return False
         if place > self._stored_last[partition]:
-            del self._stored[partition]
+            del self._stored[partition], self._stored_last[partition]
             return False
         return stored.get(place) == event_id
 
@@ -142,7 +148,8 @@ class ScoreStage(Stage):
         """Take the restored peers into force, and ask the store what it holds."""
         self.scoring.settle()
         for partition, offset in offsets:
-            stored = self._stored_from(*partition, offset or 0)
+            # Without a checkpoint all of the partition would have to be asked for; doubles never show anyway.
+            stored = self._stored_from(*partition, offset) if offset is not None else {}
             if stored:
                 self._stored[partition] = stored
                 self._stored_last[partition] = max(stored)
@@ -152,6 +159,7 @@ class ScoreStage(Stage):
         self._aligner.revoke(partition)
         self.scoring.close(partition)
         self._stored.pop(partition, None)
+        self._stored_last.pop(partition, None)
         self._latest.pop(partition, None)
 
     def snapshot(self, partition: Partition) -> dict[str, Any]:

@@ -4,11 +4,12 @@ No clock: time is the event's own, and the reader's time of arrival that the env
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from detector.approvals import stopped_after
 from detector.charter import Charters
 from detector.detectors.base import Context, Detector, flags
 from detector.events import KINDS, Envelope, Event, Kind
@@ -18,8 +19,8 @@ from detector.principals import PrincipalState, PrincipalStore, dump_ledger, loa
 
 STATE_VERSION: Final = 1
 
-Verdict = Literal["scored", "late", "future", "duplicate"]
-VERDICTS: Final[tuple[Verdict, ...]] = ("scored", "late", "future", "duplicate")
+Verdict = Literal["scored", "late", "future", "duplicate", "error"]
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
 
 class ScoringSettings(BaseModel):
@@ -42,10 +43,11 @@ class ScoringSettings(BaseModel):
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """What scoring says of one event."""
+    """What scoring says of one event; `error` is what went wrong with the verdict "error"."""
 
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
+    error: str = ""
 
 
 class PartitionState:
@@ -124,10 +126,20 @@ class Scoring:
         self._partitions.pop(partition, None)
 
     def step(self, envelope: Envelope) -> Scored:
-        """Score one event, then learn it. Its partition must be open."""
+        """Score one event, then learn it. Its partition must be open.
+
+        An event that makes a detector raise is passed over with the verdict "error": one event that nobody
+        thought of must not end the service, or be met again after each restart.
+        """
+        state = self._partitions[envelope.topic, envelope.partition]
+        try:
+            return self._step(envelope, state)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next event must be scored
+            return Scored("error", error=f"{type(error).__name__}: {error}")
+
+    def _step(self, envelope: Envelope, state: PartitionState) -> Scored:
         event = envelope.event
         now = event.time.timestamp()
-        state = self._partitions[envelope.topic, envelope.partition]
         verdict = self._admit(state, event, now, envelope.received_at)
         if verdict != "scored":
             return Scored(verdict)
@@ -173,7 +185,8 @@ class Scoring:
         if principal is None:
             kind, role = (event.actor.kind, event.actor.role) if own else ("agent", "")
             principal = PrincipalState(event.principal, kind, role, now)
-            state.principals.add(principal)
+            for gone in state.principals.add(principal):
+                state.accumulating.role(gone.role).members -= 1
             state.accumulating.role(role).members += 1
         elif own and principal.role != event.actor.role:
             state.accumulating.role(principal.role).members -= 1
@@ -186,10 +199,13 @@ class Scoring:
         """Take in a yes or a no, or look up whether the act has the one it needs."""
         if event.kind == "control":
             principal.ledger.record(event, context.now)
+            principal.pinned = stopped_after(event, principal.pinned)
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)
         if required or event.approval is not None:
-            context.answer = principal.ledger.answer(event, required=required)
+            context.answer = principal.ledger.answer(event, context.now, required=required)
+            if context.answer == "approved":
+                principal.ledger.use(event)
 
     def _judge(self, event: Event, principal: PrincipalState, context: Context) -> tuple[Finding, ...]:
         detectors = self._by_kind[event.kind]
@@ -232,6 +248,7 @@ class Scoring:
             principal.first_seen,
             principal.last_seen,
             principal.events,
+            principal.pinned,
             dump_ledger(principal.ledger),
             {name: self._detectors[name].dump(state) for name, state in principal.states.items()},
         ]
@@ -244,7 +261,7 @@ class Scoring:
         state.published.restore(data["published"])
         state.accumulating.restore(data["accumulating"])
         for row in data["principals"]:
-            state.principals.add(self._load(row))
+            state.principals.restore(self._load(row))
         self._restored_version = max(self._restored_version, data["priors_version"])
 
     def settle(self) -> None:
@@ -252,9 +269,9 @@ class Scoring:
         self._merge_published(max(self._priors.version, self._restored_version))
 
     def _load(self, row: Sequence[Any]) -> PrincipalState:
-        principal_id, kind, role, first_seen, last_seen, events, ledger, states = row
+        principal_id, kind, role, first_seen, last_seen, events, pinned, ledger, states = row
         principal = PrincipalState(principal_id, kind, role, first_seen)
-        principal.last_seen, principal.events = last_seen, events
+        principal.last_seen, principal.events, principal.pinned = last_seen, events, pinned
         principal.ledger = load_ledger(ledger)
         principal.states = {
             name: self._detectors[name].load(state) for name, state in states.items() if name in self._detectors

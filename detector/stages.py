@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import structlog
 
-from detector.checkpoint import Checkpoint, CheckpointFolder
+from detector.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from detector.metrics import Metrics
 from detector.outputs import Outputs
 from detector.sinks.base import Batch
@@ -23,6 +23,7 @@ POLL_SECONDS: Final = 0.1
 FLUSH_SECONDS: Final = 5.0
 LAG_EVERY: Final = 5.0
 SILENT_SECONDS: Final = 15.0
+JOIN_SECONDS: Final = 15.0
 
 
 class StageShell(msgspec.Struct, frozen=True):
@@ -60,15 +61,17 @@ class Stage(ABC):
         self._lag_due = 0.0
         self._paused: Sequence[Partition] = ()
         self._source: KafkaSource | None = None
+        self._failed = False
+        self._connected_at = float("inf")
         self._restored: set[Partition] = set()
         self.checkpointed_at = self.turned_at = time.monotonic()
 
     def trouble(self) -> str | None:
-        """Why the stage is not at work; None while it is."""
+        """Why the stage is not at work; None while it is, be it as a standby without partitions."""
         if self._source is None:
             return f"{self.name} has not reached Kafka"
-        if not self._restored:
-            return f"{self.name} has no partitions"
+        if not self._restored and time.monotonic() - self._connected_at < JOIN_SECONDS:
+            return f"{self.name} has no partitions yet"
         silent = self._source.outage_seconds()
         return f"Kafka has not answered {self.name} for {silent:.0f} s" if silent > SILENT_SECONDS else None
 
@@ -79,9 +82,14 @@ class Stage(ABC):
             SourceError, CheckpointError: The stage can't go on; nothing is lost.
         """
         source = self._source = self.shell.connect(self)
+        self._connected_at = time.monotonic()
         try:
             while not self.shell.stop.is_set():
                 self._turn(source)
+        except BaseException:
+            # What was read in this turn may be in the state, but not in the sinks: nothing more is saved.
+            self._failed = True
+            raise
         finally:
             source.close()
             log.info("stage_ended", stage=self.name)
@@ -117,6 +125,7 @@ class Stage(ABC):
         marks = {p: (self.positions[p], self.epoch) for p in partitions}
         moved = [p for p, mark in marks.items() if mark != self._saved.get(p)]
         if not moved:
+            self.checkpointed_at = time.monotonic()
             return True
         started = time.perf_counter()
         if not self.shell.outputs.flush(timeout):
@@ -143,7 +152,13 @@ class Stage(ABC):
         offsets: dict[Partition, int | None] = {}
         for partition in partitions:
             saved = self.shell.checkpoints.load(*partition)
-            self.open(partition, saved.state if saved else None)
+            try:
+                self.open(partition, saved.state if saved else None)
+            except (ValueError, KeyError, TypeError) as error:
+                raise CheckpointError(
+                    f"the saved state of {partition} can't be taken over ({error}): run the version that wrote it, "
+                    "or move its folder away to start without a memory"
+                ) from error
             offsets[partition] = saved.offset if saved else None
             if saved:
                 self.positions[partition] = saved.offset
@@ -153,8 +168,9 @@ class Stage(ABC):
         return offsets
 
     def on_revoked(self, partitions: list[Partition]) -> None:
-        """Save, commit, forget."""
-        self._checkpoint([p for p in partitions if p in self.positions], self.shell.grace)
+        """Save, commit, forget; after a failure only forget."""
+        if not self._failed:
+            self._checkpoint([p for p in partitions if p in self.positions], self.shell.grace)
         self.on_lost(partitions)
 
     def on_lost(self, partitions: list[Partition]) -> None:

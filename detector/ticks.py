@@ -8,7 +8,7 @@ import msgspec
 SECONDS: Final = 60.0
 
 # A partition whose ticks fall this far behind the others' has gone quiet and no longer holds time back.
-LEFT_BEHIND: Final = 3600.0
+LEFT_BEHIND: Final = 600.0
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
@@ -36,12 +36,15 @@ class Ticker:
         self._until = max(self._until, time + self._attention)
 
     def cross(self, time: float) -> float | None:
-        """The full minute that `time` has passed since the last call, if anybody is waiting for it."""
-        boundary = time // SECONDS * SECONDS
-        if boundary <= self._last:
+        """The full minute that `time` has passed since the last call, if anybody is waiting for it.
+
+        The first one past the end of attention is told too, however long after it: it is what ends things.
+        """
+        boundary, before = time // SECONDS * SECONDS, self._last
+        if boundary <= before:
             return None
         self._last = boundary
-        return boundary if boundary - SECONDS <= self._until else None
+        return boundary if before <= self._until and self._until > float("-inf") else None
 
     def snapshot(self) -> list[Any]:
         """[last boundary, end of attention]; None for never."""

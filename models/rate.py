@@ -131,7 +131,7 @@ class DecayedRate:
             at = i * _FIELDS
             state[at + _ALL] = self._decayed(i, _ALL, amount, time)
             state[at + _CLEAN] = self._decayed(i, _CLEAN, 0.0 if flagged else amount, time)
-            state[at + _BLOCK] = time // self.params.blocks[i]
+            state[at + _BLOCK] = max(state[at + _BLOCK], time // self.params.blocks[i])
             if not flagged:
                 state[at + _PEAK] = max(state[at + _PEAK], math.log1p(state[at + _CLEAN]))
         self._last = max(self._last, time)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from detector.detectors.base import Detector, DetectorSettings
 from detector.detectors.mass_deletion import MassDeletion
 from detector.detectors.new_endpoint import NewEndpoint
+from detector.detectors.out_of_charter import OutOfCharter
 from detector.detectors.permission_change import PermissionChange
 from detector.detectors.sensitive_read import SensitiveRead
 from detector.detectors.stop_violation import StopViolation
@@ -18,6 +19,7 @@ REGISTRY: Final[Mapping[str, type[Detector[Any]]]] = {
         TransferRate,
         NewEndpoint,
         PermissionChange,
+        OutOfCharter,
         UnapprovedAction,
         MassDeletion,
         StopViolation,

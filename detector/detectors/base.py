@@ -55,11 +55,15 @@ class Context:
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A short history and the rules that its last event must fire; () for a history that is fine."""
+    """A short history and the rules that its last event must fire; () for a history that is fine.
+
+    `charter` is what the agents in it were given to do.
+    """
 
     story: str
     events: Sequence[Event]
     fires: tuple[str, ...]
+    charter: Charter = NOTHING
 
 
 class Detector(ABC, Generic[StateT]):
@@ -142,7 +146,7 @@ class Detector(ABC, Generic[StateT]):
             p_value=None if p_value is None else float(f"{p_value:.4g}"),
             severity=severity,
             reason=reason,
-            entities=(*common_entities(event, principal.id), *entities),
+            entities=(*common_entities(event, principal), *entities),
             tags=self.tags,
             evidence=dict(evidence or {}),
         )
@@ -168,13 +172,17 @@ class StructDetector(Detector[StateT]):
         return state
 
 
-def common_entities(event: Event, principal: str) -> tuple[str, ...]:
-    """What any finding about the event can be joined by."""
+def common_entities(event: Event, principal: PrincipalState) -> tuple[str, ...]:
+    """What any finding about the event can be joined by.
+
+    A service is no link between what it does for different people: its acts join by what they concern.
+    """
     names = (
-        ("principal", principal),
+        ("principal", None if principal.kind == "service" else principal.id),
         ("session", event.actor.session),
         ("thread", event.thread),
         ("trace", event.trace_id),
+        ("event", event.id if event.kind == "publish" else event.in_reply_to),
     )
     return tuple(f"{kind}:{name}" for kind, name in names if name)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+import msgspec
 from pydantic import Field
 
 from detector.detectors.base import (
@@ -23,15 +24,26 @@ from models.base import log10_surprise
 from models.rate import DecayedRate, Judgement, RateParams
 
 CHANNEL: Final = "records deleted"
+DAY: Final = 86400.0
+CONTAINERS_MOST: Final = 32
+
+
+class Container(msgspec.Struct, array_like=True):
+    """What was removed from one container since a time (unix seconds), and the most it was seen to hold."""
+
+    since: float
+    removed: float
+    size: float
 
 
 class Deletions:
-    """A principal's deletions, and when and at which sum they were last reported."""
+    """A principal's deletions: their rate, by container, and when and at which sum they were last reported."""
 
-    __slots__ = ("rate", "reported_at", "reported_total")
+    __slots__ = ("containers", "rate", "reported_at", "reported_total")
 
     def __init__(self, params: RateParams) -> None:
         self.rate = DecayedRate(params)
+        self.containers: dict[str, Container] = {}
         self.reported_at = float("-inf")
         self.reported_total = 0.0
 
@@ -57,7 +69,9 @@ class MassDeletion(Detector[Deletions]):
         unconfirmed_records: int = Field(
             50, ge=1, description="Records deleted within about a minute without a yes that was needed."
         )
-        share: float = Field(0.5, gt=0, le=1, description="Share of a container removed that fires without a yes.")
+        share: float = Field(
+            0.5, gt=0, le=1, description="Share of a container removed within a day that fires without a yes."
+        )
         repeat_after: float = Field(
             3600.0, gt=0, description="Seconds before it is reported again (or at ten times the sum)."
         )
@@ -79,17 +93,30 @@ class MassDeletion(Detector[Deletions]):
         count = float(max(event.records, 1))
         prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
         judged = state.rate.judge(count, context.now, prior)
-        rule = self._rule(event, judged, context)
-        if rule is None or not self._is_news(state, judged, context.now):
-            return
-        yield self._finding(event, context, rule, judged)
+        container = self._container(event, state, context.now)
+        rule = self._rule(container, judged, context)
+        total = container.removed if rule == "share_of_container" and container is not None else judged.total
+        if rule is not None and self._is_news(state, total, context.now):
+            yield self._finding(event, context, rule, judged, container)
 
-    def _rule(self, event: Event, judged: Judgement, context: Context) -> str | None:
-        if judged.total < min(self.settings.min_records, self.settings.unconfirmed_records):
+    @staticmethod
+    def _container(event: Event, state: Deletions, now: float) -> Container | None:
+        """What the container has lost within a day, this event counted; None if its size is not known."""
+        if event.target is None:
             return None
+        before = state.containers.get(event.target.uri)
+        if before is None or now - before.since >= DAY:
+            before = Container(now, 0.0, 0.0)
+        size = max(before.size, float(event.target.container_size or 0))
+        return Container(before.since, before.removed + max(event.records, 1), size) if size else None
+
+    def _rule(self, container: Container | None, judged: Judgement, context: Context) -> str | None:
         approved = context.answer == "approved"
-        size = event.target.container_size if event.target is not None else None
-        if size and judged.total / size >= self.settings.share and not approved:
+        if (
+            container is not None
+            and not approved
+            and container.removed >= max(self.settings.min_records, self.settings.share * container.size)
+        ):
             return "share_of_container"
         if context.answer not in {"approved", "not_needed"} and (judged.total >= self.settings.unconfirmed_records):
             return "unconfirmed"
@@ -97,21 +124,26 @@ class MassDeletion(Detector[Deletions]):
             return "rate"
         return None
 
-    def _is_news(self, state: Deletions, judged: Judgement, now: float) -> bool:
-        return now - state.reported_at >= self.settings.repeat_after or judged.total >= 10.0 * state.reported_total
+    def _is_news(self, state: Deletions, total: float, now: float) -> bool:
+        return now - state.reported_at >= self.settings.repeat_after or total >= 10.0 * state.reported_total
 
-    def _finding(self, event: Event, context: Context, rule: str, judged: Judgement) -> Finding:
+    def _finding(
+        self, event: Event, context: Context, rule: str, judged: Judgement, container: Container | None
+    ) -> Finding:
         target = event.target
-        size = target.container_size if target is not None else None
-        share = f", {min(1.0, judged.total / size):.0%} of the {number(size)} there were," if size else ""
+        by_share = rule == "share_of_container" and container is not None
+        total = container.removed if by_share and container is not None else judged.total
+        within = "a day" if by_share else f"about {duration(judged.half_life)}"
+        size = container.size if container is not None else None
+        share = f", {min(1.0, total / size):.0%} of the {number(size)} there were," if size else ""
         lacks = "" if context.answer in {"approved", "not_needed"} else f"; approval: {context.answer}"
         severity: Severity = "SEV3" if rule == "rate" else "SEV2"
         statistical = rule == "rate"
         whose = "its own" if judged.blocks >= 1 else "its peers'"
         expected = f"{whose} usual peak is {number(judged.expected)}"
         reason = (
-            f"{context.principal.id} deleted {plural(round(judged.total), 'record')}{share} within about "
-            f"{duration(judged.half_life)}{' from ' + target.uri if target else ''}; {expected}"
+            f"{context.principal.id} deleted {plural(round(total), 'record')}{share} within {within}"
+            f"{' from ' + target.uri if target else ''}; {expected}"
             f"{'; ' + probability(judged.p_value) if statistical else ''}{lacks}"
         )
         return self.finding(
@@ -120,11 +152,11 @@ class MassDeletion(Detector[Deletions]):
             rule,
             severity,
             reason,
-            score=log10_surprise(judged.p_value) if statistical else min(1.0, judged.total / (size or judged.total)),
+            score=log10_surprise(judged.p_value) if statistical else min(1.0, total / (size or total)),
             p_value=judged.p_value if statistical else None,
             entities=(f"resource:{target.uri}",) if target is not None else (),
             evidence={
-                "seen": round(judged.total, 1),
+                "seen": round(total, 1),
                 "expected": round(judged.expected, 1),
                 "half_life_seconds": judged.half_life,
                 "container_size": size,
@@ -139,20 +171,27 @@ class MassDeletion(Detector[Deletions]):
         prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
         for i, peak in state.rate.close_blocks(context.now, prior):
             context.group.add_peak(CHANNEL, i, peak)
+        container = self._container(event, state, context.now)
+        if container is not None and event.target is not None:
+            state.containers.pop(event.target.uri, None)
+            state.containers[event.target.uri] = container
+            if len(state.containers) > CONTAINERS_MOST:
+                del state.containers[next(iter(state.containers))]
         state.rate.learn_one(float(max(event.records, 1)), context.now, prior, flagged=context.suspect)
         for finding in found:
             if finding.detector == self.name:
                 state.reported_at, state.reported_total = context.now, finding.evidence["seen"]
 
     def dump(self, state: Deletions) -> Any:
-        """[rate, time and sum of the last report]."""
+        """[rate, time and sum of the last report, containers]."""
         reported_at = None if state.reported_at < 0 else state.reported_at
-        return [state.rate.snapshot(), reported_at, state.reported_total]
+        return [state.rate.snapshot(), reported_at, state.reported_total, msgspec.to_builtins(state.containers)]
 
     def load(self, data: Any) -> Deletions:
         """Deletions from their plain data."""
-        rate, reported_at, reported_total = data
+        rate, reported_at, reported_total, containers = data
         state = Deletions(self.params)
+        state.containers = msgspec.convert(containers, dict[str, Container])
         state.rate.restore(rate)
         state.reported_at = float("-inf") if reported_at is None else reported_at
         state.reported_total = reported_total
@@ -166,12 +205,26 @@ class MassDeletion(Detector[Deletions]):
             target = Target(uri="mail://inbox/alice", container_size=fields.pop("of", None))
             return sample(minute, kind="delete", action="delete_mail", records=records, target=target, **fields)
 
+        def other(minute: float, records: int, of: int) -> Event:
+            target = Target(uri="mail://other/alice", container_size=of)
+            return sample(minute, kind="delete", action="delete_mail", records=records, target=target)
+
         asked = Approval(required=True)
         days = [delete(60.0 * h, 2 + h % 3) for h in range(72)]
         return [
             Example("most of a mailbox", [delete(0, 900, of=1500)], ("share_of_container",)),
             Example("120 mails without the confirmation", [delete(0, 120, approval=asked)], ("unconfirmed",)),
             Example("4,000 after days of three", [*days, delete(4330, 4000)], ("rate",)),
+            Example(
+                "a mailbox emptied one by one",
+                [delete(m, 1, of=100 - m) for m in range(50)],
+                ("share_of_container",),
+            ),
+            Example(
+                "a little of a large table, then of a small one",
+                [delete(0, 60, of=1_000_000), other(1, 1, of=100)],
+                (),
+            ),
             Example("three mails of a small folder", [delete(0, 3, of=4)], ()),
             Example("as many as on other days", [*days, delete(4330, 3)], ()),
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+import msgspec
 from pydantic import Field
 
 from detector.detectors.base import (
@@ -26,6 +27,7 @@ from models.novelty import Novelty, NoveltyParams
 # How long a flagged endpoint stays reported: it is not learnt, and not said again within this time.
 REPORTED_FOR: Final = 86400.0
 REPORTED_MOST: Final = 64
+OUTSIDE: Final[frozenset[Zone]] = frozenset({"external", "public", "unknown"})
 
 _NOUNS: Final[Mapping[str, str]] = {
     "host": "host",
@@ -37,18 +39,31 @@ _NOUNS: Final[Mapping[str, str]] = {
 }
 
 
-class Seen:
-    """The endpoints of one principal: counted by namespace, and those that were reported."""
+class Trial(msgspec.Struct, array_like=True):
+    """A new outside endpoint on trial: since when (unix seconds), how surprising it was, bytes sent since."""
 
-    __slots__ = ("names", "reported")
+    since: float
+    p_value: float
+    sent: float
+
+
+class Seen:
+    """The endpoints of one principal: counted by namespace, those that were reported, those on trial."""
+
+    __slots__ = ("names", "reported", "trials")
 
     def __init__(self) -> None:
         self.names: dict[str, Novelty] = {}
         self.reported: dict[str, float] = {}
+        self.trials: dict[str, Trial] = {}
 
 
 class NewEndpoint(Detector[Seen]):
-    """First-seen endpoints, weighed by how often this principal meets new ones and by what its peers use."""
+    """First-seen endpoints, weighed by how often this principal meets new ones and by what its peers use.
+
+    A new outside endpoint that was only looked at is on trial for a day: it counts as a payload once the sum
+    of what was sent to it does, so that a drip is seen like a flood.
+    """
 
     name = "new_endpoint"
     rules: ClassVar[Mapping[str, str]] = {
@@ -91,24 +106,37 @@ class NewEndpoint(Detector[Seen]):
             return
         best: tuple[float, Endpoint] | None = None
         for endpoint in endpoints(event):
-            seen = state.names.get(endpoint.namespace)
-            known = seen is not None and endpoint.name in seen
-            if known or context.now - state.reported.get(_key(endpoint), -REPORTED_FOR) < REPORTED_FOR:
-                continue
-            p = 1.0 if seen is None else seen.probability_new()
-            p *= context.priors.base(context.principal.role, endpoint.namespace, endpoint.name)
+            p = self._surprise(event, endpoint, state, context)
             if p < self._limit(endpoint.zone) and (best is None or p < best[0]):
                 best = p, endpoint
         if best is not None:
             yield self._finding(event, state, context, *best)
+
+    def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> float:
+        """Probability of an endpoint as new as this; 1 for one that is known, or was told already."""
+        key = _key(endpoint)
+        if context.now - state.reported.get(key, -REPORTED_FOR) < REPORTED_FOR:
+            return 1.0
+        trial = state.trials.get(key)
+        if trial is not None and context.now - trial.since < REPORTED_FOR:
+            return trial.p_value if self._sent(event, trial) >= self.settings.payload_bytes else 1.0
+        seen = state.names.get(endpoint.namespace)
+        if seen is not None and endpoint.name in seen:
+            return 1.0
+        own = 1.0 if seen is None else seen.probability_new()
+        return own * context.priors.base(context.principal.role, endpoint.namespace, endpoint.name)
+
+    @staticmethod
+    def _sent(event: Event, trial: Trial | None) -> float:
+        return event.bytes_out + (trial.sent if trial is not None else 0.0)
 
     def _limit(self, zone: Zone) -> float:
         if zone == "public":
             return self.settings.public_p
         return self.settings.external_p if zone in {"external", "unknown"} else self.settings.inside_p
 
-    def _severity(self, event: Event, endpoint: Endpoint) -> Severity:
-        payload = event.bytes_out >= self.settings.payload_bytes
+    def _severity(self, sent: float, endpoint: Endpoint) -> Severity:
+        payload = sent >= self.settings.payload_bytes
         if endpoint.zone == "public":
             return "SEV2" if payload else "SEV3"
         if endpoint.zone in {"external", "unknown"}:
@@ -121,21 +149,23 @@ class NewEndpoint(Detector[Seen]):
         role = context.principal.role
         in_role, in_fleet = context.priors.users(role, endpoint.namespace, endpoint.name)
         noun = _NOUNS[endpoint.namespace]
+        sent = self._sent(event, state.trials.get(_key(endpoint)))
+        first = "for the first time" if sent == event.bytes_out else "as a new one, in several goes"
         used = (
             "nobody in the fleet has used it"
             if not in_fleet
             else f"{plural(in_role, 'peer')} in its role and {number(in_fleet)} in the fleet use it"
         )
         reason = (
-            f"{context.principal.id} reached the {endpoint.zone} {noun} {endpoint.name} for the first time "
-            f"({size(event.bytes_out)} sent); it used {plural(round(distinct), 'other ' + noun)} "
+            f"{context.principal.id} reached the {endpoint.zone} {noun} {endpoint.name} {first} "
+            f"({size(sent)} sent); it used {plural(round(distinct), 'other ' + noun)} "
             f"in {number(round(draws))} hourly uses, and {used}; {probability(p)}"
         )
         return self.finding(
             event,
             context,
             f"first_{endpoint.namespace}",
-            self._severity(event, endpoint),
+            self._severity(sent, endpoint),
             reason,
             score=log10_surprise(p),
             p_value=p,
@@ -143,7 +173,7 @@ class NewEndpoint(Detector[Seen]):
                 "namespace": endpoint.namespace,
                 "endpoint": endpoint.name,
                 "zone": endpoint.zone,
-                "bytes_out": event.bytes_out,
+                "bytes_out": sent,
                 "distinct_before": round(distinct, 1),
                 "peers": in_role,
                 "fleet": in_fleet,
@@ -157,12 +187,14 @@ class NewEndpoint(Detector[Seen]):
             for endpoint in endpoints(event)
         )
 
-    def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
+    def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:
         """Count the endpoints; new ones of a suspect event are remembered as reported, not as normal."""
         if event.outcome == "denied":
             return
+        noted = {f.evidence["endpoint"]: f.p_value for f in found if f.detector == self.name and f.severity == "SEV4"}
         for endpoint in endpoints(event):
             seen = state.names.get(endpoint.namespace)
+            self._try(event, endpoint, state, context, noted.get(endpoint.name))
             if context.suspect and (seen is None or endpoint.name not in seen):
                 self._remember(state, _key(endpoint), context.now)
                 continue
@@ -170,6 +202,20 @@ class NewEndpoint(Detector[Seen]):
                 seen = state.names[endpoint.namespace] = Novelty(self.params)
             if seen.learn_one(endpoint.name, context.now):
                 context.group.add_use(endpoint.namespace, endpoint.name)
+
+    def _try(self, event: Event, endpoint: Endpoint, state: Seen, context: Context, p: float | None) -> None:
+        """Put a new outside endpoint on trial, or add to what was sent to one that is."""
+        key = _key(endpoint)
+        trial = state.trials.get(key)
+        if trial is not None and context.now - trial.since < REPORTED_FOR:
+            trial.sent += event.bytes_out
+            if trial.sent >= self.settings.payload_bytes:
+                self._remember(state, key, context.now)
+                del state.trials[key]
+        elif p is not None and endpoint.zone in OUTSIDE:
+            state.trials[key] = Trial(context.now, p, event.bytes_out)
+            if len(state.trials) > REPORTED_MOST:
+                del state.trials[next(iter(state.trials))]
 
     @staticmethod
     def _remember(state: Seen, key: str, now: float) -> None:
@@ -180,13 +226,15 @@ class NewEndpoint(Detector[Seen]):
             del state.reported[next(iter(state.reported))]
 
     def dump(self, state: Seen) -> Any:
-        """[{namespace: novelty}, {reported endpoint: when}]."""
-        return [{n: novelty.snapshot() for n, novelty in state.names.items()}, dict(state.reported)]
+        """[{namespace: novelty}, {reported endpoint: when}, {endpoint on trial: trial}]."""
+        names = {n: novelty.snapshot() for n, novelty in state.names.items()}
+        return [names, dict(state.reported), msgspec.to_builtins(state.trials)]
 
     def load(self, data: Any) -> Seen:
         """Endpoints from their plain data."""
-        names, reported = data
+        names, reported, trials = data
         state = Seen()
+        state.trials = msgspec.convert(trials, dict[str, Trial])
         state.names = {n: Novelty(self.params).restore(novelty) for n, novelty in names.items()}
         state.reported = dict(reported)
         return state
@@ -211,6 +259,11 @@ class NewEndpoint(Detector[Seen]):
             Example(
                 "50 kB to a drop box nobody uses, after a week at two hosts",
                 [*week, called(7300, "drop.example", "external", 50_000)],
+                ("first_host",),
+            ),
+            Example(
+                "the same 50 kB in drops",
+                [*week, *(called(7300 + m, "drop.example", "external", 5_000) for m in range(10))][:-3],
                 ("first_host",),
             ),
             Example("a browser agent's next site", [*pages, called(7300, "site-999.example", "external")], ()),

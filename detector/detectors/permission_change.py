@@ -1,6 +1,7 @@
 """Grants, policies and flags that widen who can reach what."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
@@ -37,23 +38,26 @@ _SENSITIVITY: Final[Mapping[Sensitivity, float]] = {
     "restricted": 1.0,
 }
 # Privileges by the strongest word in their name; a name without any of them counts as 0.5.
-_PRIVILEGE: Final[tuple[tuple[float, tuple[str, ...]], ...]] = (
-    (1.0, ("*", "admin", "owner", "root", "full", "superuser", "impersonate", "elevated")),
-    (0.8, ("grant", "share", "policy", "delegate", "passrole")),
-    (0.7, ("write", "edit", "create", "delete", "update", "put", "execute", "exec", "manage")),
-    (0.5, ("read", "view", "list", "get", "select", "download")),
-    (0.3, ("sandbox", "none", "metadata")),
+_PRIVILEGE: Final[tuple[tuple[float, frozenset[str]], ...]] = (
+    (1.0, frozenset({"*", "admin", "administrator", "owner", "root", "full", "superuser", "impersonate", "elevated"})),
+    (0.8, frozenset({"grant", "share", "policy", "delegate", "passrole", "acl"})),
+    (0.7, frozenset({"write", "edit", "editor", "create", "delete", "update", "put", "execute", "exec", "manage"})),
+    (0.5, frozenset({"read", "reader", "view", "viewer", "list", "get", "select", "download"})),
+    (0.3, frozenset({"sandbox", "none", "metadata"})),
 )
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\*")
 
 
 def privilege_weight(privilege: str) -> float:
     """How much a privilege lets its holder do, 0..1, by the field's usual words.
 
-    >>> privilege_weight("roles/storage.admin"), privilege_weight("read"), privilege_weight("sandbox")
+    >>> privilege_weight("roles/storage.admin"), privilege_weight("output.read"), privilege_weight("sandbox")
     (1.0, 0.5, 0.3)
+    >>> privilege_weight("PutBucketPolicy"), privilege_weight("s3:*")
+    (0.8, 1.0)
     """
-    lowered = privilege.lower()
-    return next((weight for weight, words in _PRIVILEGE if any(w in lowered for w in words)), 0.5)
+    words = {word.lower() for word in _WORD.findall(privilege)}
+    return next((weight for weight, names in _PRIVILEGE if words & names), 0.5)
 
 
 def audience_weight(permission: Permission) -> float:
@@ -82,6 +86,7 @@ class PermissionChange(StructDetector[Grants]):
     name = "permission_change"
     rules: ClassVar[Mapping[str, str]] = {
         "exposure": "opened sensitive data to many",
+        "high_privilege": "gave full control of sensitive data",
         "self_grant": "granted itself access",
         "exceeds_request": "gave more than was asked for",
         "no_expiry": "gave temporary access without an end",
@@ -116,11 +121,14 @@ class PermissionChange(StructDetector[Grants]):
     def _verdicts(self, event: Event, permission: Permission, target: Target, context: Context) -> Iterator[_Verdict]:
         approved = context.answer == "approved"
         wide = permission.audience in {"org", "public"} or audience_weight(permission) >= 0.8
-        if wide and target.sensitivity in SENSITIVE and not approved:
-            who = f"{permission.audience}"
+        guarded = target.sensitivity in SENSITIVE
+        if wide and (guarded or (target.sensitivity == "unknown" and permission.audience == "public")):
             people = f" ({number(permission.audience_count)} people)" if permission.audience_count else ""
-            severity: Severity = "SEV1" if permission.audience == "public" else "SEV2"
-            yield _Verdict("exposure", severity, f"opens {target.sensitivity} data to the {who}{people}")
+            severity: Severity = "SEV1" if permission.audience == "public" and guarded else "SEV2"
+            what = f"opens {target.sensitivity} data to the {permission.audience}{people}"
+            yield _Verdict("exposure", "SEV4" if approved else severity, what)
+        if not approved and event.actor.kind == "agent" and guarded and privilege_weight(permission.privilege) >= 1.0:
+            yield _Verdict("high_privilege", "SEV2", f"gives {permission.privilege} on {target.sensitivity} data")
         if permission.grantee == event.actor.id and not approved:
             agent = event.actor.kind != "human"
             yield _Verdict("self_grant", "SEV2" if agent else "SEV3", "grants it to the one who made the change")
@@ -172,7 +180,7 @@ class PermissionChange(StructDetector[Grants]):
             entities=_entities(permission, target),
             evidence={
                 "rules": [v.rule for v in verdicts],
-                "opens": any(v.rule == "exposure" for v in verdicts),
+                "opens": any(v.rule == "exposure" and v.severity != "SEV4" for v in verdicts),
                 "resource": target.uri,
                 "sensitivity": target.sensitivity,
                 "audience": permission.audience,
@@ -194,6 +202,7 @@ class PermissionChange(StructDetector[Grants]):
             entities=_entities(permission, target),
             evidence={
                 "closes": True,
+                "change": permission.change,
                 "resource": target.uri,
                 "audience": permission.audience,
                 "grantee": permission.grantee,
@@ -241,7 +250,12 @@ class PermissionChange(StructDetector[Grants]):
                 [changed(Permission("grant", "carol", "user", 1, "read", temporary=True), "internal")],
                 ("no_expiry",),
             ),
-            Example("the same opening, approved", [changed(to_org, approval=Approval(id="CHG-7", by="dana"))], ()),
+            Example("an agent hands out ownership", [_handed_out()], ("high_privilege",)),
+            Example(
+                "the same opening, approved, is noted only",
+                [changed(to_org, approval=Approval(id="CHG-7", by="dana"))],
+                ("exposure",),
+            ),
             Example("a public page opened to all", [changed(to_org, "public")], ()),
             Example(
                 "one colleague gets read access",
@@ -249,6 +263,15 @@ class PermissionChange(StructDetector[Grants]):
                 (),
             ),
         ]
+
+
+def _handed_out() -> Event:
+    return sample(
+        kind="permission",
+        action="add_role",
+        target=Target(uri="iam://prod", sensitivity="restricted"),
+        permission=Permission("grant", "agent-2", "user", 1, "owner"),
+    )
 
 
 def _self_grant() -> Event:

@@ -66,6 +66,7 @@ class SensitiveRead(StructDetector[Touched]):
             state.total += 1
             if len(state.resources) >= RESOURCES_MOST:
                 del state.resources[next(iter(state.resources))]
+        state.resources.pop(target.uri, None)  # put it last: the one not touched for longest goes first
         state.resources[target.uri] = None
 
     @classmethod

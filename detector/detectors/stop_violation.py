@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 from pydantic import Field
 
+from detector.approvals import stopped_after
 from detector.detectors.base import (
     OWASP_AGENTIC,
     Context,
@@ -23,6 +24,7 @@ from detector.wording import duration, number
 
 HARMFUL: Final[frozenset[Kind]] = frozenset({"delete", "transfer", "permission", "publish"})
 DENIALS_MOST: Final = 32
+DENIAL_SECONDS: Final = 600.0
 
 
 class Denial(msgspec.Struct, array_like=True):
@@ -35,13 +37,15 @@ class Denial(msgspec.Struct, array_like=True):
 class Orders(msgspec.Struct):
     """The stop in force, if any, and recent denials by act.
 
-    `stopped_at` in unix seconds; `acts` counts what was done since.
+    `stopped_at` in unix seconds; `acts` counts what was done since, `harmful` those of them that did harm.
     """
 
     stopped_at: float | None = None
     stopped_by: str = ""
     acts: int = 0
+    harmful: int = 0
     denials: dict[str, Denial] = {}
+    denied: Denial | None = None
 
 
 class StopViolation(StructDetector[Orders]):
@@ -51,6 +55,7 @@ class StopViolation(StructDetector[Orders]):
     rules: ClassVar[Mapping[str, str]] = {
         "after_stop": "went on after it was told to stop",
         "retry_after_denial": "keeps trying what is denied",
+        "probing": "tries one door after the other",
     }
     runbook = "Revoke the agent's credentials now; a stop that is not obeyed is not a control."
     tags = (f"{OWASP_AGENTIC}:ASI10", f"{OWASP_AGENTIC}:ASI09")
@@ -62,6 +67,7 @@ class StopViolation(StructDetector[Orders]):
 
         grace: float = Field(2.0, ge=0, description="Seconds after a stop in which acts under way may still end.")
         denials: int = Field(5, ge=2, description="Denials of the same act within ten minutes that count as trying on.")
+        probing: int = Field(20, ge=2, description="Denials of any acts within ten minutes that count as probing.")
 
     settings: Settings
 
@@ -70,9 +76,20 @@ class StopViolation(StructDetector[Orders]):
         if event.kind == "control":
             return
         if self._is_stopped(state, context):
-            count = state.acts + 1
-            if is_milestone(count):
+            count, harmful = state.acts + 1, state.harmful + _is_harmful(event)
+            if is_milestone(count) or (harmful > state.harmful and is_milestone(harmful)):
                 yield self._after_stop(event, state, context, count)
+        elif event.outcome == "denied" and _fresh(state.denied, context).count + 1 == self.settings.probing:
+            yield self.finding(
+                event,
+                context,
+                "probing",
+                "SEV3",
+                f"{context.principal.id} was denied {self.settings.probing} times within ten minutes, the last time "
+                f"{_act(event)}",
+                score=0.5,
+                evidence={"count": self.settings.probing},
+            )
         elif event.outcome == "denied" and self._denial(event, state, context).count + 1 == self.settings.denials:
             yield self.finding(
                 event,
@@ -94,7 +111,7 @@ class StopViolation(StructDetector[Orders]):
 
     def _after_stop(self, event: Event, state: Orders, context: Context, count: int) -> Finding:
         since = context.now - (state.stopped_at or 0.0)
-        severity: Severity = "SEV1" if event.kind in HARMFUL and event.outcome == "success" else "SEV2"
+        severity: Severity = "SEV1" if _is_harmful(event) else "SEV2"
         times = "" if count == 1 else f" ({number(count)} acts since)"
         return self.finding(
             event,
@@ -109,8 +126,7 @@ class StopViolation(StructDetector[Orders]):
 
     @staticmethod
     def _denial(event: Event, state: Orders, context: Context) -> Denial:
-        denial = state.denials.get(_act(event))
-        return denial if denial is not None and context.now - denial.since < 600.0 else Denial(context.now, 0)
+        return _fresh(state.denials.get(_act(event)), context)
 
     def learn(self, event: Event, state: Orders, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Follow the orders; an agent's own resume is not one."""
@@ -118,7 +134,10 @@ class StopViolation(StructDetector[Orders]):
             self._obey(event, state, context)
         elif self._is_stopped(state, context):
             state.acts += 1
+            state.harmful += _is_harmful(event)
         elif event.outcome == "denied":
+            state.denied = _fresh(state.denied, context)
+            state.denied.count += 1
             denial = self._denial(event, state, context)
             denial.count += 1
             state.denials.pop(_act(event), None)
@@ -128,10 +147,12 @@ class StopViolation(StructDetector[Orders]):
 
     @staticmethod
     def _obey(event: Event, state: Orders, context: Context) -> None:
-        if event.action == "stop" and state.stopped_at is None:
-            state.stopped_at, state.stopped_by, state.acts = context.now, event.actor.id, 0
-        elif event.action == "resume" and event.actor.kind != "agent":
-            state.stopped_at, state.stopped_by, state.acts = None, "", 0
+        stopped = stopped_after(event, state.stopped_at is not None)
+        if stopped and state.stopped_at is None:
+            state.stopped_at, state.stopped_by = context.now, event.actor.id
+        elif not stopped:
+            state.stopped_at, state.stopped_by = None, ""
+            state.acts = state.harmful = 0
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
@@ -143,13 +164,32 @@ class StopViolation(StructDetector[Orders]):
         def knock(minute: float) -> Event:
             return sample(minute, action="read", target=Target(uri="db://payroll"), outcome="denied")
 
+        def door(number: int) -> Event:
+            return sample(number / 4, action="read", target=Target(uri=f"db://table-{number}"), outcome="denied")
+
         return [
             Example("a delete half a minute after a stop", [control("stop", 0), delete(0.5)], ("after_stop",)),
             Example("an act that was under way", [control("stop", 0), delete(0.02)], ()),
             Example("work after a resume", [control("stop", 0), control("resume", 5), delete(6)], ()),
             Example("five denials of one read", [knock(m) for m in range(5)], ("retry_after_denial",)),
+            Example(
+                "a resume in its own name",
+                [control("stop", 0), control("resume", 5, by="agent-1"), delete(6)],
+                ("after_stop",),
+            ),
+            Example("a harmless act first", [control("stop", 0), knock(1), delete(2)], ("after_stop",)),
+            Example("twenty denials of different reads", [door(m) for m in range(20)], ("probing",)),
             Example("two denials", [knock(m) for m in range(2)], ()),
         ]
+
+
+def _fresh(denial: Denial | None, context: Context) -> Denial:
+    """The row of denials in progress, or a new one."""
+    return denial if denial is not None and context.now - denial.since < DENIAL_SECONDS else Denial(context.now, 0)
+
+
+def _is_harmful(event: Event) -> bool:
+    return event.kind in HARMFUL and event.outcome == "success"
 
 
 def _act(event: Event) -> str:

@@ -66,9 +66,11 @@ def amounts(event: Event) -> list[tuple[str, float]]:
     if event.outcome != "success" or not (event.bytes_out or event.records) or event.kind == "delete":
         return []
     to = event.destination
-    if to is None and event.kind != "publish":
+    if to is None and event.kind not in {"publish", "transfer"}:
         return []
-    side = "outside" if to is not None and to.zone in OUTSIDE else "inside"
+    # A transfer to nobody knows where is taken for one to the outside.
+    zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
+    side = "outside" if zone in OUTSIDE else "inside"
     units = (("bytes", event.bytes_out), ("records", event.records))
     return [(f"{unit} {side}", float(amount)) for unit, amount in units if amount]
 
@@ -141,8 +143,11 @@ class TransferRate(Detector[Flows]):
         role = context.principal.role
         prior = context.priors.rate(role, name, len(self.params.half_lives))
         judged = channel.rate.judge(amount, context.now, prior)
+        # The hour in progress is what is judged: it must not make itself usual.
+        hour = context.now // HOUR
+        used, active = channel.hours - (channel.hour == hour), state.hours - (state.hour == hour)
         expected = OWN_HOURS_WEIGHT * context.priors.share_of_hours(role, name)
-        share = (channel.hours + expected) / (state.hours + OWN_HOURS_WEIGHT)
+        share = (used + expected) / (active + OWN_HOURS_WEIGHT)
         return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share))
 
     def _fires(self, name: str, judged: Judgement) -> bool:

@@ -25,6 +25,7 @@ OWASP_LLM: Final = "OWASP-LLM-2026"
 
 # A row of like acts is reported at its first, tenth, hundredth … within this many seconds.
 ROW_SECONDS: Final = 3600.0
+ROWS_MOST: Final = 64
 
 _SEVERITY: Final[Mapping[Kind, Severity]] = {
     "delete": "SEV2",
@@ -39,6 +40,7 @@ _LACK: Final[Mapping[Answer, str]] = {
     "denied": "it had been denied",
     "self_approved": "it had approved that itself",
     "unknown_id": "no approval with the id that it gave was ever seen",
+    "outworn": "the approval that it gave was for another kind of act, or is more than a day old",
 }
 
 
@@ -50,9 +52,9 @@ class Row(msgspec.Struct, array_like=True):
 
 
 class Rows(msgspec.Struct):
-    """Rows of unapproved acts by kind of event."""
+    """Rows of unapproved acts by kind of event, by what they lacked, and by thread; the latest kept."""
 
-    by_kind: dict[str, Row] = {}
+    rows: dict[str, Row] = {}
 
 
 class UnapprovedAction(StructDetector[Rows]):
@@ -64,6 +66,7 @@ class UnapprovedAction(StructDetector[Rows]):
         "denied": "did what it had been denied",
         "self_approved": "approved its own act",
         "unknown_id": "claimed an approval that was never seen",
+        "outworn": "used an approval again that was given for something else",
     }
     runbook = "Undo the act or have it approved after the fact; find out why the confirmation step was passed by."
     tags = (
@@ -107,7 +110,7 @@ class UnapprovedAction(StructDetector[Rows]):
 
     @staticmethod
     def _row(event: Event, state: Rows, context: Context) -> Row:
-        row = state.by_kind.get(event.kind)
+        row = state.rows.get(_row_key(event, context))
         return row if row is not None and context.now - row.since < ROW_SECONDS else Row(context.now, 0)
 
     def learn(self, event: Event, state: Rows, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
@@ -115,7 +118,9 @@ class UnapprovedAction(StructDetector[Rows]):
         if context.answer not in {"approved", "not_needed"} and event.outcome == "success":
             row = self._row(event, state, context)
             row.count += 1
-            state.by_kind[event.kind] = row
+            state.rows[_row_key(event, context)] = row
+            if len(state.rows) > ROWS_MOST:
+                del state.rows[next(iter(state.rows))]
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
@@ -145,5 +150,18 @@ class UnapprovedAction(StructDetector[Rows]):
                 [control("approve", 0, approval=asked("A-1")), post(1, asked("A-1"))],
                 (),
             ),
+            Example(
+                "a delete with the yes to a post",
+                [
+                    control("approve", 0, approval=asked("A-1")),
+                    post(1, asked("A-1")),
+                    sample(2, kind="delete", approval=asked("A-1")),
+                ],
+                ("outworn",),
+            ),
             Example("a post that needs none", [post(0, Approval())], ()),
         ]
+
+
+def _row_key(event: Event, context: Context) -> str:
+    return f"{event.kind} {context.answer} {event.thread or ''}"

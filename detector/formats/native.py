@@ -1,5 +1,6 @@
 """Our own event as one JSON object."""
 
+from datetime import MAXYEAR, MINYEAR
 from typing import Final
 
 import msgspec
@@ -34,4 +35,6 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
 def _checked(event: Event, raw: bytes) -> tuple[Event, ...] | Reject:
     if event.kind == "control" and event.target is None:
         return Reject("wrong_shape", "a control event names the agent it concerns in target.uri", raw)
+    if not MINYEAR < event.time.year < MAXYEAR:  # at the edges a time may not exist in another zone
+        return Reject("wrong_shape", f"no event happened in the year {event.time.year}", raw)
     return (event,)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from detector.charter import Charters
 from detector.detectors import REGISTRY, build
 from detector.detectors.base import Detector, Example
 from detector.detectors.sensitive_read import SensitiveRead
@@ -23,15 +24,19 @@ def made(name: str) -> Detector[Any]:
 
 
 def run(scoring: Scoring, events: Sequence[Event], start: int = 0) -> list[tuple[Finding, ...]]:
-    """Findings of each event."""
-    return [
-        scoring.step(Envelope(event, *PARTITION, start + i, event.time.timestamp(), b"")).findings
-        for i, event in enumerate(events)
-    ]
+    """Findings of each event, none of which may make a detector raise."""
+    findings = []
+    for i, event in enumerate(events):
+        scored = scoring.step(Envelope(event, *PARTITION, start + i, event.time.timestamp(), b""))
+        assert not scored.error, scored.error
+        findings.append(scored.findings)
+    return findings
 
 
-def opened(*detectors: Detector[Any]) -> Scoring:
-    scoring = Scoring(detectors)
+def opened(detector: Detector[Any], example: Example | None = None) -> Scoring:
+    """A first stage with one detector, in which the example's charter is that of its agents' role."""
+    charters = Charters({"assistant": example.charter}) if example is not None else None
+    scoring = Scoring([detector], charters=charters)
     scoring.open(PARTITION)
     return scoring
 
@@ -46,7 +51,7 @@ def examples() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "example"), examples())
 def test_example_fires_what_it_says(name: str, example: Example) -> None:
-    last = run(opened(made(name)), example.events)[-1]
+    last = run(opened(made(name), example), example.events)[-1]
     assert tuple(finding.rule for finding in last) == example.fires
 
 
@@ -71,12 +76,11 @@ def test_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "example"), examples())
 def test_a_restored_state_goes_on_the_same(name: str, example: Example) -> None:
-    whole = run(opened(made(name)), example.events)
+    whole = run(opened(made(name), example), example.events)
     cut = len(example.events) // 2
-    first = opened(made(name))
+    first, second = opened(made(name), example), opened(made(name), example)
     run(first, example.events[:cut])
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot(PARTITION)))
-    second = Scoring([made(name)])
     second.open(PARTITION, saved)
     second.settle()
     assert run(second, example.events[cut:], cut) == whole[cut:]
@@ -88,7 +92,7 @@ def test_detecting_changes_nothing(name: str, example: Example) -> None:
 
 
 def check_detecting_changes_nothing(detector: Detector[Any], example: Example) -> None:
-    scoring = opened(detector)
+    scoring = opened(detector, example)
     run(scoring, example.events[:-1])
     seen: list[bytes] = []
 
@@ -124,8 +128,9 @@ def test_a_disabled_detector_does_not_run() -> None:
 def test_state_stays_small_under_a_flood_of_names(name: str) -> None:
     """Ten thousand hosts, resources, approvals and acts of one principal: the state must not follow."""
     detector = made(name)
-    scoring = opened(detector)
-    template = REGISTRY[name].examples()[0].events[-1]
+    example = next(example for example in REGISTRY[name].examples() if example.fires)
+    scoring = opened(detector, example)
+    template = example.events[-1]
     for i in range(10_000):
         scoring.step(Envelope(flooded(template, i), *PARTITION, i, 1e12, b""))
     size = len(msgspec.msgpack.encode(scoring.snapshot(PARTITION)["principals"]))

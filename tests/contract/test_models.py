@@ -150,6 +150,20 @@ def test_a_broken_model_is_caught(check: Callable[[Callable[[], Any]], None], br
     must_fail(lambda: check(broken))
 
 
+def test_late_amounts_close_no_block_twice() -> None:
+    """Two streams of one sum, one of them in order, one jumping to and fro over a full hour."""
+    ordered, jumping = DecayedRate(RateParams()), DecayedRate(RateParams())
+    for rate in (ordered, jumping):
+        for hour in range(48):
+            rate.learn_one(20_000, hour * 3600.0, PRIOR)
+    times = [48 * 3600.0 + offset for _ in range(150) for offset in (-0.5, 0.5)]
+    for rate, order in ((ordered, sorted(times)), (jumping, times)):
+        for time in order:
+            rate.learn_one(20_000, time, PRIOR)
+    usual = ordered.judge(0, 49 * 3600.0, PRIOR).expected
+    assert jumping.judge(0, 49 * 3600.0, PRIOR).expected == pytest.approx(usual, rel=0.2)
+
+
 def test_flagged_amounts_never_become_normal() -> None:
     """A week of flagged floods leaves the baseline where it was."""
     rate = DecayedRate(RateParams())

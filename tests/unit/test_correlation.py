@@ -1,16 +1,18 @@
 """Stage 2: what is joined, when it is told, how it ends. Each test reads as a timeline."""
 
+import random
 from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from detector.alerts import Alert
 from detector.correlation import CorrelationSettings, Correlator
 from detector.events import ActorKind
 from detector.findings import Finding
 from detector.pipeline import about
-from detector.severity import Severity
+from detector.severity import SEVERITIES, Severity
 from tests.support.events import START
 
 HOUR = 3600.0
@@ -212,6 +214,56 @@ def test_closing_the_window_ends_the_alert_soon_after() -> None:
     (ended,) = stage.advance(at(3 * HOUR + 601)).alerts
     assert (ended.status, ended.resolution) == ("resolved", "exposure closed")
     assert len(stage.exposures) == 0
+
+
+def test_taking_one_persons_access_back_closes_nothing_that_is_open_to_all() -> None:
+    stage = correlator()
+    run(stage, change(0, audience="public"), change(60, closes=True, change="revoke", audience="user", grantee="carol"))
+    assert len(stage.exposures) == 1
+    run(stage, change(120, closes=True, change="narrow", audience="group"))
+    assert len(stage.exposures) == 0
+
+
+def test_an_answer_joins_the_post_by_its_id_alone() -> None:
+    posted = finding(0, "unapproved_action", entities=("event:e-post",), kind="publish")
+    followed = msgspec.structs.replace(change(300), entities=("principal:bob", "resource:db://users", "event:e-post"))
+    alerts = run(correlator(), posted, followed)
+    assert len({a.id for a in alerts}) == 1
+    assert "advice_followed" in alerts[-1].detectors
+
+
+def test_an_incident_that_must_make_room_is_resolved() -> None:
+    stage = correlator(max_incidents=3)
+    alerts = run(stage, *(finding(i, who=f"agent-{i}") for i in range(5)))
+    assert [a.resolution for a in alerts if a.status == "resolved"] == ["displaced by newer incidents"] * 2
+    assert len(stage.open()) == 3
+
+
+def test_one_incident_with_thousands_of_names_stays_bounded() -> None:
+    stage = correlator()
+    for i in range(5000):
+        stage.step(finding(i / 10, who=f"agent-{i}", entities=("thread:hub",)))
+    (saved,) = stage.snapshot()["incidents"]
+    assert len(saved["keys"]) <= 500
+    assert len(saved["principals"]) <= 1000
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_restored_after_every_step_it_goes_on_the_same(seed: int) -> None:
+    """Random findings over few agents and threads, with merges, ends and repeats."""
+    rng = random.Random(seed)
+    whole, restored, now = correlator(max_incidents=8), correlator(max_incidents=8), 0.0
+    for _ in range(60):
+        now += rng.expovariate(1 / 900)
+        detector = rng.choice(["new_endpoint", "transfer_rate", "mass_deletion"])
+        severity = rng.choice(SEVERITIES[2:])
+        thread = (f"thread:{rng.randrange(4)}",) if rng.random() < 0.3 else ()
+        made = finding(now, detector, severity, who=f"agent-{rng.randrange(12)}", entities=thread)
+        assert restored.advance(at(now)) == whole.advance(at(now))
+        assert restored.step(made) == whole.step(made)
+        saved = msgspec.msgpack.decode(msgspec.msgpack.encode(restored.snapshot()))
+        restored = correlator(max_incidents=8)
+        restored.restore(saved)
 
 
 def test_a_restored_correlator_goes_on_the_same() -> None:

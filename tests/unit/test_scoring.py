@@ -1,9 +1,12 @@
 """Stage 1: event-time rules, duplicates, peers, bounded memory, saved state."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from detector.detectors import build
+from detector.detectors.sensitive_read import SensitiveRead
 from detector.events import Actor, Approval, Destination, Event, Target
 from detector.scoring import Scoring, ScoringSettings
 from tests.support.events import PARTITION, START, envelope, event, human
@@ -123,6 +126,60 @@ def test_partitions_judge_alike_however_principals_are_spread() -> None:
             two.step(envelope(sent, partition=peer % 2))
     newcomer = sending(49 * 3600, "newcomer", 90_000_000)
     assert one.step(envelope(newcomer)).findings == two.step(envelope(newcomer, partition=1)).findings != ()
+
+
+class Explosive(SensitiveRead):
+    """A detector with a bug that one event brings out."""
+
+    def detect(self, event: Event, state: Any, context: Any) -> Any:
+        if event.action == "bang":
+            raise OverflowError("date value out of range")
+        return super().detect(event, state, context)
+
+
+def test_an_event_that_makes_a_detector_raise_is_passed_over() -> None:
+    stage = Scoring([Explosive(Explosive.Settings())])
+    stage.open(PARTITION)
+    before, bang, after = (stage.step(envelope(event(i, action=a))) for i, a in enumerate(("read", "bang", "read")))
+    assert (before.verdict, bang.verdict, after.verdict) == ("scored", "error", "scored")
+    assert bang.error == "OverflowError: date value out of range"
+
+
+def test_a_flood_of_new_names_does_not_lift_a_stop() -> None:
+    stage = scoring(max_principals=50)
+    agent = Target(uri="agent-1", type="agent")
+    stage.step(envelope(event(0, kind="control", action="stop", target=agent, actor=human("alice"))))
+    for i in range(500):
+        stage.step(envelope(event(1 + i, actor=Actor(id=f"flood-{i}"))))
+    found = stage.step(envelope(event(600, kind="delete", target=Target(uri="mail://x")))).findings
+    assert "stop_violation" in {f.detector for f in found}
+    assert stage.principals <= 50
+
+
+def test_a_restored_partition_remembers_everybody() -> None:
+    """Also those who have been idle for long, whom only a new principal would have made room for."""
+    stage, day = scoring(idle_days=10.0), 86400.0
+    for i, name in enumerate(("quiet", "busy")):
+        stage.step(envelope(event(i, actor=Actor(id=name))))
+    stage.step(envelope(event(20 * day, actor=Actor(id="busy"))))
+    twin = Scoring(build(), ScoringSettings(idle_days=10.0))
+    twin.open(PARTITION, stage.snapshot(PARTITION))
+    assert twin.snapshot(PARTITION)["principals"] == stage.snapshot(PARTITION)["principals"]
+
+
+def test_who_is_forgotten_counts_no_longer_as_a_member_of_its_role() -> None:
+    stage = scoring(max_principals=10)
+    for i in range(100):
+        stage.step(envelope(event(i, actor=Actor(id=f"agent-{i}", role="mover"))))
+    (members, *_) = stage.snapshot(PARTITION)["accumulating"]["mover"]
+    assert members == 10
+
+
+def test_role_names_are_bounded() -> None:
+    stage = scoring()
+    for i in range(3000):
+        stage.step(envelope(event(i, actor=Actor(id="agent-1", role=f"role-{i}"))))
+    assert len(stage.snapshot(PARTITION)["accumulating"]) <= 1001
 
 
 def test_a_state_of_another_version_is_refused() -> None:
