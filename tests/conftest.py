@@ -1,6 +1,10 @@
 """Fixtures that every test may use; each comes from a module of tests/support."""
 
 import warnings
+from collections.abc import Iterator
+
+import pytest
+import structlog
 
 with warnings.catch_warnings():
     # kafka-python reads its protocol schemas at import, in a way that Python 3.11 and 3.12 call deprecated.
@@ -8,3 +12,10 @@ with warnings.catch_warnings():
     import kafka  # noqa: F401
 
 pytest_plugins = ["tests.support.kafka", "tests.support.store"]
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a test's command does to the logging ends with the test: its streams do."""
+    yield
+    structlog.reset_defaults()

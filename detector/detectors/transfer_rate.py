@@ -61,6 +61,13 @@ class Flows:
                 channel.hours //= 2
 
 
+def _closed_hours(channel: Channel | None, flows: Flows, now: float) -> tuple[int, int]:
+    """Hours in which the channel flowed, and active ones; without that in progress, which is what is judged."""
+    hour = now // HOUR
+    used = 0 if channel is None else channel.hours - (channel.hour == hour)
+    return used, flows.hours - (flows.hour == hour)
+
+
 def amounts(event: Event) -> list[tuple[str, float]]:
     """What left, by channel: bytes and records, to the inside or the outside; nothing unless it succeeded."""
     if event.outcome != "success" or not (event.bytes_out or event.records) or event.kind == "delete":
@@ -143,9 +150,7 @@ class TransferRate(Detector[Flows]):
         role = context.principal.role
         prior = context.priors.rate(role, name, len(self.params.half_lives))
         judged = channel.rate.judge(amount, context.now, prior)
-        # The hour in progress is what is judged: it must not make itself usual.
-        hour = context.now // HOUR
-        used, active = channel.hours - (channel.hour == hour), state.hours - (state.hour == hour)
+        used, active = _closed_hours(channel, state, context.now)
         expected = OWN_HOURS_WEIGHT * context.priors.share_of_hours(role, name)
         share = (used + expected) / (active + OWN_HOURS_WEIGHT)
         return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share))
@@ -167,12 +172,11 @@ class TransferRate(Detector[Flows]):
         usual = size(judged.expected) if unit == "bytes" else number(judged.expected)
         to = event.destination
         where = (to.host or to.account or to.recipient if to else None) or side
-        channel = state.channels.get(name)
-        hours = channel.hours if channel is not None else 0
+        hours, active = _closed_hours(state.channels.get(name), state, context.now)
         whose = "its own usual peak" if judged.blocks >= 1 else "its peers' usual peak"
         reason = (
             f"{context.principal.id} sent {seen} {side} within about {duration(judged.half_life)}, latest to {where}; "
-            f"it sends {side} in {number(hours)} of {number(state.hours)} active hours, and {whose} is {usual} "
+            f"it sends {side} in {number(hours)} of {number(active)} active hours, and {whose} is {usual} "
             f"(give or take a factor of {number(judged.spread)}); {probability(judged.p_value)}"
         )
         return self.finding(
@@ -190,7 +194,7 @@ class TransferRate(Detector[Flows]):
                 "half_life_seconds": judged.half_life,
                 "baseline_blocks": round(judged.blocks, 1),
                 "channel_hours": hours,
-                "active_hours": state.hours,
+                "active_hours": active,
                 "destination": where,
             },
         )
