@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from detector.charter import Charter
 from detector.correlation import CorrelationSettings
@@ -109,6 +109,26 @@ class Kafka(Section):
     security: Security = Field(Security(), description="How to reach the brokers safely.")
 
 
+def without_password(url: str) -> str:
+    """The URL as it is.
+
+    Raises:
+        ValueError: It holds a password, which would show in logs and in `detector check`.
+    """
+    if urlsplit(url).password is not None:
+        raise ValueError("the `url` holds a password: take it out, and name its place as a secret")
+    return url
+
+
+def _http(url: str) -> str:
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise ValueError("an address that begins with http:// or https:// is wanted")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_http), AfterValidator(without_password)]
+
+
 class Store(Section):
     """The event store."""
 
@@ -118,11 +138,10 @@ class Store(Section):
     )
     password: Secret | None = Field(None, description="Password of the server's user.")
 
-    @model_validator(mode="after")
-    def _no_password_in_the_url(self) -> Self:
-        if self.url is not None and urlsplit(self.url).password is not None:
-            raise ValueError("the `url` holds a password: take it out, and name its place in `password`")
-        return self
+    @field_validator("url")
+    @classmethod
+    def _no_password_in_it(cls, url: str | None) -> str | None:
+        return url if url is None else without_password(url)
 
 
 class State(Section):
@@ -137,14 +156,14 @@ class State(Section):
 class Alertmanager(Section):
     """Delivery to Prometheus Alertmanager (API v2)."""
 
-    url: str = Field(description="Its address, for example `http://127.0.0.1:9093`.")
+    url: Url = Field(description="Its address, for example `http://127.0.0.1:9093`.")
     heartbeat: float = Field(60.0, gt=0, description="Seconds between repeats of open alerts.")
 
 
 class Webhook(Section):
     """Delivery by HTTP POST, signed."""
 
-    url: str = Field(description="Where alerts are posted to.")
+    url: Url = Field(description="Where alerts are posted to.")
     secret: Secret = Field(description="Key of the HMAC-SHA256 signature.")
 
 

@@ -195,7 +195,7 @@ def test_a_closed_server_listens_no_more_and_its_port_is_free() -> None:
 
 
 def test_a_taken_port_is_an_error_at_the_start() -> None:
-    with MonitoringServer(CollectorRegistry(), port=0) as server, pytest.raises(OSError, match="in use"):
+    with MonitoringServer(CollectorRegistry(), port=0) as server, pytest.raises(OSError, match=r"in use: '127"):
         MonitoringServer(CollectorRegistry(), port=server.port)
 
 

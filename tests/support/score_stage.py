@@ -1,0 +1,111 @@
+"""A score stage without Kafka: its shell, a source that follows a script, and records for it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from detector import VERSION, assembly
+from detector.checkpoint import Checkpoint, CheckpointFolder
+from detector.config import Config
+from detector.decoding import Decoder
+from detector.events import Event
+from detector.metrics import Metrics
+from detector.outputs import Outputs
+from detector.score_stage import ScoreStage, Stored
+from detector.sources.alignment import Partition
+from detector.sources.base import Record
+from detector.sources.kafka import KafkaSource, PartitionListener
+from detector.stages import StageShell
+from detector.ticks import Ticker
+
+Polled = Mapping[Partition, Sequence[Record]]
+
+
+class FakeSource:
+    """Hands over what a script says, then tells the stage to stop; notes what is committed."""
+
+    def __init__(self, script: Sequence[Polled], stop: threading.Event, assigned: list[Partition]) -> None:
+        self.script = list(script)
+        self.stop = stop
+        self.assigned = assigned
+        self.commits: list[Mapping[Partition, int]] = []
+        self.listener: PartitionListener | None = None
+
+    def connect(self, listener: PartitionListener) -> KafkaSource:
+        """What the shell calls; the partitions are assigned at once."""
+        self.listener = listener
+        listener.on_assigned(self.assigned)
+        return cast("KafkaSource", self)
+
+    def poll(self, timeout: float) -> Polled:  # noqa: ARG002 - a source's signature
+        """The script's next."""
+        polled = self.script.pop(0)
+        if not self.script:
+            self.stop.set()
+        return polled
+
+    def caught_up(self) -> set[Partition]:
+        """All of them: the script is in order."""
+        return set(self.assigned)
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Note it."""
+        self.commits.append(offsets)
+
+    def lag(self) -> Mapping[Partition, int]:
+        """None."""
+        return {}
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Nothing is paused here."""
+
+    resume = pause
+
+    def close(self) -> None:
+        """Leave without giving partitions up, as a process that is killed."""
+
+
+def nothing_stored(*_: object) -> Mapping[tuple[int, int], str]:
+    """A store that is empty."""
+    return {}
+
+
+def stage_of(
+    folder: Path,
+    partitions: list[Partition] | None = None,
+    *,
+    stored: Stored = nothing_stored,
+    source: FakeSource | None = None,
+) -> ScoreStage:
+    """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn."""
+    config = Config()
+    source = source or FakeSource([], threading.Event(), [])
+    shell = StageShell(
+        connect=source.connect,
+        outputs=Outputs([]),
+        checkpoints=CheckpointFolder(str(folder), "score"),
+        metrics=Metrics(version=VERSION, formats=["native"], detectors=[], sinks=[]),
+        stop=source.stop,
+        every=0.0,
+    )
+    ticker = Ticker(assembly.attention(config))
+    stage = ScoreStage(shell, assembly.scoring(config), Decoder("native"), ticker, stored)
+    if partitions:
+        stage.on_assigned(partitions)
+    return stage
+
+
+def save(stage: ScoreStage, partition: Partition, offset: int) -> None:
+    """Save a partition's state as it stands."""
+    stage.shell.checkpoints.save({partition: Checkpoint(offset, stage.snapshot(partition))})
+
+
+def record(item: Event | bytes, partition: Partition, offset: int, received_at: float | None = None) -> Record:
+    """An event or any bytes as read; it arrived when it happened unless told otherwise."""
+    if isinstance(item, bytes):
+        return Record(*partition, offset, None, item, received_at or 0.0)
+    arrived = item.time.timestamp() if received_at is None else received_at
+    return Record(*partition, offset, None, msgspec.json.encode(item), arrived)

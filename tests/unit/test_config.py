@@ -1,0 +1,163 @@
+"""Configuration: what an operator is told when it is wrong, that all is described, that no secret shows."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from detector.config import Config, ConfigError, Secret
+from detector.config_file import load, parse
+from detector.config_reference import reference
+from detector.detectors import REGISTRY
+from detector.service import effective
+
+GOLDEN = Path(__file__).with_name("config_errors.txt")
+
+
+def golden() -> dict[str, tuple[str, str]]:
+    """Title -> (the configuration, what is said of it)."""
+    cases = {}
+    for block in GOLDEN.read_text(encoding="utf-8").split("=== ")[1:]:
+        title, _, rest = block.partition("\n")
+        text, _, said = rest.partition("---\n")
+        cases[title] = text, said.strip()
+    return cases
+
+
+@pytest.mark.parametrize("title", golden())
+def test_the_operator_is_told_where_what_and_what_would_be_right(title: str) -> None:
+    text, said = golden()[title]
+    with pytest.raises(ConfigError) as told:
+        parse(text, "detector.yaml")
+    assert str(told.value) == said
+
+
+def test_the_defaults_need_no_file() -> None:
+    assert load(None) == parse("", "empty.yaml") == parse("# only a comment\n", "empty.yaml") == Config()
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    file.write_text(
+        "kafka:\n  bootstrap_servers: [a:1, b:2]\ncharters:\n  roles:\n    mover: {needs_approval: [delete]}\n"
+    )
+    config = load(file)
+    assert config.kafka.bootstrap_servers == ("a:1", "b:2")
+    assert config.charters.roles["mover"].needs_approval == {"delete"}
+    assert config.state == Config().state
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "detector.yaml"
+    with pytest.raises(ConfigError) as told:
+        load(missing)
+    assert str(told.value) == f"{missing}: No such file or directory"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    file.write_bytes(b"kafka: \xff")
+    with pytest.raises(ConfigError, match=r"detector.yaml: not text in UTF-8 \(byte 7\)"):
+        load(file)
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().state.every = 5.0  # type: ignore[misc]
+
+
+def sections(model: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section below a model, by its dotted name."""
+    yield name, model
+    for key, field in model.model_fields.items():
+        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        for option in options:
+            if isinstance(option, type) and issubclass(option, BaseModel):
+                yield from sections(option, f"{name}.{key}".strip("."))
+
+
+def test_every_setting_is_described() -> None:
+    silent = [
+        f"{name}.{key}"
+        for name, model in sections(Config)
+        for key, field in model.model_fields.items()
+        if not (field.description or "").endswith(".")
+    ]
+    assert not silent
+    assert {"kafka.security.password", "detectors.transfer_rate", "charters.roles"} <= {n for n, _ in sections(Config)}
+
+
+def test_the_reference_tells_each_settings_name_default_and_use() -> None:
+    head, rule, *rows = reference().splitlines()
+    assert rule.count("|") == head.count("|") == 4
+    table = {name: (default, text) for name, default, text in (row.strip("| ").split(" | ", 2) for row in rows)}
+    assert all(default and text.strip() for default, text in table.values())
+    assert table["`state.every`"] == ("`30.0`", "Seconds between checkpoints.")
+    assert table["`kafka.security.protocol`"][1].endswith("`SASL_PLAINTEXT`, `SASL_SSL`.")
+    assert table["`webhook.secret`"][1].endswith("As `env: NAME` or `file: PATH`.")
+    assert table["`charters.agents.NAME.needs_approval`"][0] == "empty"
+    assert {f"`detectors.{name}.enabled`" for name in REGISTRY} <= set(table)
+
+
+def test_a_secret_is_read_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "from the environment")
+    (tmp_path / "key").write_text("  from a file\n")
+    assert Secret(env="KEY").reveal() == "from the environment"
+    assert Secret(file=tmp_path / "key").reveal() == "from a file"
+
+
+def test_a_secret_that_is_not_there_is_named_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KEY", raising=False)
+    with pytest.raises(ConfigError, match="the environment variable KEY is not set: a secret is kept there"):
+        Secret(env="KEY").reveal()
+    monkeypatch.setenv("KEY", "")
+    with pytest.raises(ConfigError, match="KEY is not set"):
+        Secret(env="KEY").reveal()
+    with pytest.raises(ConfigError, match="key can't be read: No such file or directory"):
+        Secret(file=tmp_path / "key").reveal()
+
+
+@pytest.mark.parametrize(("content", "why"), [(b" \n", "is empty"), (b"\xff\xfe", "not text in UTF-8")])
+def test_a_secret_file_without_a_secret_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigError, match=why):
+        Secret(file=tmp_path / "key").reveal()
+
+
+def test_secrets_show_by_their_place_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_PASSWORD", "hunter2-env")
+    (tmp_path / "hook").write_text("hunter2-file")
+    config = parse(
+        f"""
+        kafka:
+          security: {{protocol: SASL_SSL, mechanism: PLAIN, username: u, password: {{env: BROKER_PASSWORD}}}}
+        webhook: {{url: "https://hook.example/", secret: {{file: {tmp_path / "hook"}}}}}
+        """,
+        "detector.yaml",
+    )
+    assert config.kafka.security.password is not None
+    assert config.kafka.security.password.reveal() == "hunter2-env"
+    shown = json.dumps(effective(config)) + repr(config)
+    assert "hunter2" not in shown
+    assert "BROKER_PASSWORD" in shown
+    assert str(tmp_path / "hook") in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "webhook: {url: 'https://hook.example/', secret: hunter2}",
+        "webhook: {url: 'https://hook.example/', secret: {value: hunter2}}",
+        "kafka: {security: {password: hunter2}}",
+        "kafka: {security: {password: [hunter2]}}",
+        "kafka: {sasl_plain_password: hunter2}",
+        "store: {url: 'http://user:hunter2@host:8123/detector'}",
+        "store: {password: hunter2}",
+    ],
+)
+def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        parse(text, "detector.yaml")
+    assert "hunter2" not in str(told.value)

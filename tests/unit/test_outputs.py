@@ -1,0 +1,100 @@
+"""Outputs: what a full sink holds back, in order, while the others go on."""
+
+from typing import cast
+
+import pytest
+
+from detector.outputs import Outputs
+from detector.sinks.base import Batch
+from detector.sinks.runner import SinkRunner
+from tests.support.nouns import a_finding
+
+
+class FakeRunner:
+    """Takes batches while it has room; `durable` is what a flush says."""
+
+    def __init__(self, room: int = 1000, *, durable: bool = True) -> None:
+        self.room = room
+        self.durable = durable
+        self.taken: list[str] = []
+        self.flushed: list[float] = []
+
+    def put(self, batch: Batch) -> bool:
+        """Take it, or say no."""
+        if self.room <= 0:
+            return False
+        self.room -= 1
+        self.taken += [finding.id for finding in batch.findings]
+        return True
+
+    def flush(self, timeout: float) -> bool:
+        """What it was told to say."""
+        self.flushed.append(timeout)
+        return self.durable
+
+
+def outputs_of(*runners: FakeRunner) -> Outputs:
+    return Outputs(cast("list[SinkRunner]", runners))  # they are as much of a runner as outputs use
+
+
+def put(outputs: Outputs, *numbers: int) -> None:
+    for number in numbers:
+        outputs.put(Batch(findings=[a_finding(number)]))
+
+
+def test_every_runner_gets_every_batch_in_order() -> None:
+    first, second = FakeRunner(), FakeRunner()
+    put(outputs_of(first, second), 1, 2, 3)
+    assert first.taken == second.taken == ["f-1", "f-2", "f-3"]
+
+
+def test_a_full_sink_holds_back_and_the_others_go_on() -> None:
+    full, free = FakeRunner(1), FakeRunner()
+    outputs = outputs_of(full, free)
+    put(outputs, 1, 2)
+    assert outputs.blocked
+    assert (full.taken, free.taken) == (["f-1"], ["f-1", "f-2"])
+
+
+def test_what_waits_is_offered_again_before_anything_new() -> None:
+    runner = FakeRunner(0)
+    outputs = outputs_of(runner)
+    put(outputs, 1, 2)
+    runner.room = 1000
+    put(outputs, 3)
+    assert runner.taken == [], "the third must not overtake the first"
+    outputs.retry()
+    assert runner.taken == ["f-1", "f-2", "f-3"]
+    assert not outputs.blocked
+
+
+def test_a_retry_stops_at_the_first_that_has_no_room() -> None:
+    runner = FakeRunner(0)
+    outputs = outputs_of(runner)
+    put(outputs, 1, 2, 3)
+    runner.room = 2
+    outputs.retry()
+    assert runner.taken == ["f-1", "f-2"]
+    assert outputs.blocked
+
+
+def test_a_flush_asks_every_runner() -> None:
+    runners = FakeRunner(), FakeRunner()
+    assert outputs_of(*runners).flush(5.0)
+    assert all(0 < runner.flushed[0] <= 5.0 for runner in runners)
+
+
+@pytest.mark.parametrize("durable", [(True, False), (False, True)])
+def test_one_sink_that_is_not_durable_fails_the_flush(durable: tuple[bool, bool]) -> None:
+    assert not outputs_of(*(FakeRunner(durable=each) for each in durable)).flush(1.0)
+
+
+def test_a_flush_fails_while_something_waits_for_room() -> None:
+    blocked, free = FakeRunner(0), FakeRunner()
+    outputs = outputs_of(blocked, free)
+    put(outputs, 1)
+    assert not outputs.flush(0.05)
+    assert blocked.flushed == free.flushed == [], "nothing is durable that was not even taken"
+    blocked.room = 1
+    assert outputs.flush(0.05)
+    assert blocked.taken == ["f-1"]
