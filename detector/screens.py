@@ -13,7 +13,7 @@ from detector.demo import Outcome
 from detector.replay import Replayed
 from detector.severity import Severity
 from detector.topics import TopicReport
-from detector.wording import duration, listing, number
+from detector.wording import duration, listing, number, plural
 
 COLOURS: Final[Mapping[Severity, str]] = {
     "SEV0": "bold white on red",
@@ -82,13 +82,20 @@ def story(alert: Alert) -> RenderableType:
 
 
 def replay_summary(result: Replayed, seconds: float) -> Text:
-    """One line on what was read and what came of it."""
+    """What was read and what came of it, in a line; a second one if the clock looks wrong."""
     verdicts = ", ".join(f"{number(n)} {verdict}" for verdict, n in sorted(result.verdicts.items()))
     speed = f"{number(result.events / seconds)} events/s" if seconds > 0 else ""
-    return Text(
+    ahead = result.verdicts.get("future", 0)
+    text = Text(
         f"{number(result.events)} events ({verdicts}), {number(result.rejects)} rejects, "
-        f"{number(result.findings)} findings, {number(len(result.alerts))} alerts in {duration(seconds)} ({speed})"
+        f"{number(result.findings)} findings, {plural(len(result.alerts), 'alert')} in {duration(seconds)} ({speed})"
     )
+    if ahead:
+        text.append(
+            f"\n{number(ahead)} events lie ahead of this machine's clock and were not scored: is it right?",
+            style="yellow",
+        )
+    return text
 
 
 def topics_table(reports: Iterable[TopicReport]) -> Table:
