@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format kafka samples docs lock clean
+.PHONY: help demo test lint format kafka samples evaluate docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ kafka: ## a real single-node Kafka broker in the foreground (Java 17 and Maven)
 
 samples: $(STAMP) ## generate sample_logs anew from their seeds
 	$(BIN)/python -m tests.support.simulator --out sample_logs
+
+evaluate: $(STAMP) ## measure detection on simulated variants (SEED=1)
+	$(BIN)/python -m tests.support.evaluation $(or $(SEED),1)
 
 docs: $(STAMP) ## write the made parts of the README anew
 	$(BIN)/python -m tests.support.readme

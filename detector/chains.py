@@ -13,6 +13,10 @@ from detector.wording import duration, plural
 
 ADVICE: Final = "advice_followed"
 EXPOSURE: Final = "exposure"
+EXFILTRATION: Final = "exfiltration"
+
+# A first touch of sensitive data counts as on its way out for so many seconds.
+CARRIED_SECONDS: Final = 7200.0
 
 # The behaviours that only correlation can see, told as detectors like any other.
 DERIVED: Final[Mapping[str, About]] = {
@@ -27,10 +31,15 @@ DERIVED: Final[Mapping[str, About]] = {
         },
         runbook="Close the window, then ask the audit for everybody who read the resource while it stood open.",
     ),
+    EXFILTRATION: About(
+        rules={"touch_then_exit": "sent to a stranger soon after it first touched sensitive data"},
+        runbook="Stop the agent, block the destination, and list what it read since the first touch.",
+    ),
 }
 TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     ADVICE: (f"{OWASP_AGENTIC}:ASI09", f"{OWASP_AGENTIC}:ASI08", f"{ATLAS}:AML.T0053"),
     EXPOSURE: (f"{OWASP_AGENTIC}:ASI03", f"{ATTACK}:T1530"),
+    EXFILTRATION: (f"{ATLAS}:AML.T0086", f"{ATTACK}:T1567.002"),
 }
 
 
@@ -70,6 +79,23 @@ def advice_followed(posts: Mapping[str, Finding], change: Finding) -> Finding | 
     reason = f"{change.principal} followed the unapproved post of {post.principal} {after} after it{_did(change)}"
     who = Who(post.principal, post.principal_kind, post.role)
     return _derive(change, ADVICE, "post_then_change", severity, reason, who, post=post.event_id)
+
+
+def exfiltration(touch: Finding | None, exit_: Finding) -> Finding | None:
+    """A payload to a new outside endpoint by somebody who has just touched sensitive data for the first time."""
+    if exit_.detector != "new_endpoint" or exit_.severity == "SEV4" or touch is None:
+        return None
+    ago = (exit_.time - touch.time).total_seconds()
+    inside = exit_.evidence.get("zone", "internal") == "internal"
+    if inside or touch.principal != exit_.principal or not 0 <= ago <= CARRIED_SECONDS:
+        return None
+    evidence = touch.evidence
+    reason = (
+        f"{exit_.principal} sent to the new {exit_.evidence['endpoint']} {duration(ago)} after it first touched "
+        f"{evidence['sensitivity']} {evidence['resource']}"
+    )
+    who = Who(exit_.principal, exit_.principal_kind, exit_.role)
+    return _derive(exit_, EXFILTRATION, "touch_then_exit", "SEV2", reason, who, touched=evidence["resource"])
 
 
 def _did(change: Finding) -> str:

@@ -8,17 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
-import structlog
+import msgspec
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detector import VERSION, assembly, demo, screens
+from detector import VERSION, assembly, demo, evaluate, evaluation_screen, screens
 from detector.checkpoint import CheckpointError
 from detector.config import Config, ConfigError
 from detector.config_file import load
 from detector.decoding import Decoder
+from detector.evaluation import summarise
 from detector.formats import REGISTRY as FORMATS
 from detector.kafka_settings import client_settings
+from detector.logs import log_to_stderr
 from detector.produce import Pace, ProduceError
 from detector.produce import produce as publish
 from detector.publishing import key_of, lines, time_of
@@ -60,24 +62,6 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Configuration (YAML); every setting has a default.")
 ]
 FilesArgument = Annotated[list[str], typer.Argument(help="NDJSON files, plain or .gz; - for standard input.")]
-
-
-def log_to_stderr(level: int) -> None:
-    """Log lines: coloured on a terminal, JSON elsewhere."""
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-    )
-    logging.getLogger("kafka").setLevel(logging.ERROR)
 
 
 @app.command()
@@ -166,6 +150,29 @@ def demo_command(
         console.print(f"  {line}", markup=False, highlight=False)
     if any(outcome.alert is None for outcome in outcomes):
         raise typer.Exit(FAILED)
+
+
+@app.command(name="evaluate")
+def evaluate_command(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of scenarios; sample_logs if none is given.")
+    ] = None,
+    config: ConfigOption = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all numbers there, each run among them.")] = None,
+) -> None:
+    """Measure detection on labelled scenarios: what was caught, how soon, how grave, and the false alarms."""
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    outcomes = []
+    with _progress(quiet=False) as progress:
+        for scenario in (found for folder in folders or [Path("sample_logs")] for found in scenarios(folder)):
+            source = FileSource(scenario.events, time.time)
+            tell = _teller(progress, scenario.folder.name, source)
+            outcomes.append(evaluate.run(evaluate.from_records(scenario, source, tell), settings))
+    result = summarise(outcomes)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    screens.stdout().print(evaluation_screen.evaluation_table(result))
 
 
 @app.command(name="produce")

@@ -202,6 +202,11 @@ class Correlator:
             incident.posts.update(dict.fromkeys(chains.post_keys(finding), finding))
             while len(incident.posts) > POSTS_MOST:
                 del incident.posts[next(iter(incident.posts))]
+        if finding.detector == "sensitive_read":
+            incident.touch = finding
+        carried = chains.exfiltration(incident.touch, finding)
+        if carried is not None:
+            yield carried
         advice = chains.advice_followed(incident.posts, finding)
         if advice is not None:
             yield advice

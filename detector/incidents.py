@@ -57,7 +57,8 @@ class Incident(msgspec.Struct, kw_only=True):
     """Findings joined by what they share. Times are unix seconds of event time.
 
     `keys` are the entities it is joined by, with when each was last seen. `version` is 0 until an alert was
-    raised; `told` is how many principals the last version named, and `last` that version.
+    raised; `told` is how many principals the last version named, and `last` that version. `touch` is the
+    latest first touch of sensitive data.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Incident(msgspec.Struct, kw_only=True):
     event_ids: list[str] = []
     story: list[Link] = []
     posts: dict[str, Finding] = {}
+    touch: Finding | None = None
     finding_count: int = 0
     lead: Finding | None = None
     severity: Severity = "SEV4"

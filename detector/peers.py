@@ -16,6 +16,12 @@ FLEET: Final = ""
 CAPACITY: Final = 4096
 ROLES_MOST: Final = 1000
 
+# So many (principal, endpoint) pairs of a namespace must be known before "nobody uses it" says anything.
+KNOWN_PAIRS: Final = 30
+
+# So many active hours of a role must be known before its habits say anything about a newcomer.
+KNOWN_HOURS: Final = 30
+
 # Assumed log peaks (natural log of 1 + amount) where nobody has any history: the middle of what sessions
 # move (100 kB, 100 records), and so wide that only the grossest amount is strange.
 UNKNOWN_BYTES: Final = Prior(mean=11.5, sd=3.0, count=2.0)
@@ -197,6 +203,13 @@ class Priors:
                 share = (group.channel_hours.get(channel, 0) + weight * share) / (group.hours + weight)
         return share
 
+    def habit(self, role: str, channel: str) -> float:
+        """In which share of its active hours the role itself uses a channel; 1 while the role is hardly known."""
+        group = self._groups.get(role or "-")
+        if group is None or group.hours < KNOWN_HOURS:
+            return 1.0
+        return self.share_of_hours(role, channel)
+
     def base(self, role: str, namespace: str, name: str) -> float:
         """Probability that a new endpoint of a principal in `role` is as rare among its peers as `name`."""
         probability = 1.0
@@ -210,6 +223,11 @@ class Priors:
                 return probability * max(users / max(group.members, users), 0.05)
             probability *= usage.probability_new()
         return probability
+
+    def knows(self, namespace: str, name: str) -> bool:
+        """Whether anybody in the fleet uses the endpoint, or too little is known to tell."""
+        usage = self._groups[FLEET].usage.get(namespace)
+        return usage is None or usage.pairs < KNOWN_PAIRS or name in usage.users
 
     def users(self, role: str, namespace: str, name: str) -> tuple[int, int]:
         """How many principals of the role use the endpoint, and how many in the whole fleet."""

@@ -28,15 +28,18 @@ class NoveltyParams(msgspec.Struct, frozen=True):
 DEFAULT: Final = NoveltyParams()
 
 
-def probability_of_new(distinct: float, draws: float, params: NoveltyParams = DEFAULT) -> float:
+def probability_of_new(distinct: float, draws: float, params: NoveltyParams = DEFAULT, prior: float = 1.0) -> float:
     """Pitman-Yor predictive probability that the next draw is a value never seen.
+
+    `prior` is what it is before the first draw: less than 1 where peers seldom draw new values of this kind.
 
     >>> probability_of_new(0, 0)
     1.0
     >>> round(probability_of_new(10, 500), 4), round(probability_of_new(250, 500), 4)
     (0.012, 0.2515)
     """
-    return (params.concentration + params.discount * distinct) / (params.concentration + max(draws, distinct))
+    seen = params.concentration * prior + params.discount * distinct
+    return seen / (params.concentration + max(draws, distinct))
 
 
 class Novelty:
@@ -84,9 +87,9 @@ class Novelty:
         """Thinned draws, faded by age."""
         return self._draws
 
-    def probability_new(self) -> float:
-        """Probability that the next draw is a value never seen by this stream."""
-        return probability_of_new(self._distinct, self._draws, self.params)
+    def probability_new(self, prior: float = 1.0) -> float:
+        """Probability that the next draw is a value never seen by this stream; `prior` is that of the first."""
+        return probability_of_new(self._distinct, self._draws, self.params, prior)
 
     def score_one(self, value: str, base: float = 1.0) -> float:
         """0 for a known value, else -log10 of the probability of a new one times `base`."""

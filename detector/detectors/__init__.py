@@ -1,4 +1,4 @@
-"""One file a behaviour that is watched, and their registry. The order is that in which findings are told."""
+"""One file a behaviour that is watched, and their registry: the order in which they run and are told."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,8 +16,8 @@ from detector.detectors.unapproved_action import UnapprovedAction
 REGISTRY: Final[Mapping[str, type[Detector[Any]]]] = {
     detector.name: detector
     for detector in (
-        TransferRate,
         NewEndpoint,
+        TransferRate,
         PermissionChange,
         OutOfCharter,
         UnapprovedAction,

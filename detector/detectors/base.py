@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector.approvals import Answer
 from detector.charter import NOTHING, Charter
+from detector.endpoints import Endpoint, endpoints
 from detector.events import Actor, Event, Kind, Target
 from detector.findings import Finding, stable_id
 from detector.peers import Group, Priors
@@ -39,10 +40,11 @@ class Context:
     `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs, `group` the
     sums of the principal's role that this partition adds up (to learn into), `priors` the peers' knowledge
     in force (to judge by). `suspect` is set before learning: the event was flagged, or belongs to something
-    that was, and must not become normal.
+    that was, and must not become normal. `novelty` is the probability of an endpoint as new as the one that
+    the event sends to, for detectors that run after `new_endpoint`; 1 when it is known.
     """
 
-    __slots__ = ("answer", "charter", "group", "now", "principal", "priors", "suspect")
+    __slots__ = ("answer", "charter", "group", "novelty", "now", "principal", "priors", "reached", "suspect")
 
     def __init__(self, principal: PrincipalState, priors: Priors, group: Group, now: float) -> None:
         self.principal = principal
@@ -52,6 +54,14 @@ class Context:
         self.charter: Charter = NOTHING
         self.answer: Answer = "not_needed"
         self.suspect = False
+        self.reached: list[Endpoint] | None = None
+        self.novelty = 1.0
+
+    def endpoints(self, event: Event) -> list[Endpoint]:
+        """The endpoints that the event reached, taken apart once however often they are asked for."""
+        if self.reached is None:
+            self.reached = endpoints(event)
+        return self.reached
 
 
 class Example(msgspec.Struct, frozen=True):

@@ -165,8 +165,8 @@ class MassDeletion(Detector[Deletions]):
         )
 
     def learn(self, event: Event, state: Deletions, context: Context, found: Sequence[Finding]) -> None:
-        """Add the deletions; flagged ones count in the sums but not in the baseline."""
-        if event.outcome != "success":
+        """Add the deletions; flagged ones count in the sums but not in the baseline, approved ones in neither."""
+        if event.outcome != "success" or context.answer == "approved":
             return
         prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
         for i, peak in state.rate.close_blocks(context.now, prior):

@@ -16,7 +16,7 @@ from detector.detectors.base import (
     Example,
     sample,
 )
-from detector.endpoints import Endpoint, endpoints
+from detector.endpoints import Endpoint
 from detector.events import Destination, Event, Target, Zone
 from detector.findings import Finding
 from detector.severity import Severity
@@ -27,6 +27,7 @@ from models.novelty import Novelty, NoveltyParams
 # How long a flagged endpoint stays reported: it is not learnt, and not said again within this time.
 REPORTED_FOR: Final = 86400.0
 REPORTED_MOST: Final = 64
+PLACES: Final[frozenset[str]] = frozenset({"host", "bucket", "account", "segment"})
 OUTSIDE: Final[frozenset[Zone]] = frozenset({"external", "public", "unknown"})
 
 _NOUNS: Final[Mapping[str, str]] = {
@@ -54,8 +55,21 @@ class Seen:
 
     def __init__(self) -> None:
         self.names: dict[str, Novelty] = {}
-        self.reported: dict[str, float] = {}
+        self.reported: dict[str, tuple[float, float]] = {}
         self.trials: dict[str, Trial] = {}
+
+
+def effective_zone(endpoint: Endpoint, context: Context) -> Zone:
+    """The zone that an endpoint is judged by.
+
+    A place that is called approved, and that nobody in the fleet uses, is as good as a stranger's, unless this
+    very act has its yes. People at approved places come and go: recipients are taken at their word. So is every
+    name while the fleet is young.
+    """
+    if endpoint.zone != "approved" or endpoint.namespace not in PLACES or context.answer == "approved":
+        return endpoint.zone
+    known = context.priors.knows(endpoint.namespace, endpoint.name)
+    return "approved" if known else "external"
 
 
 class NewEndpoint(Detector[Seen]):
@@ -105,26 +119,33 @@ class NewEndpoint(Detector[Seen]):
         if event.outcome == "denied":
             return
         best: tuple[float, Endpoint] | None = None
-        for endpoint in endpoints(event):
-            p = self._surprise(event, endpoint, state, context)
-            if p < self._limit(endpoint.zone) and (best is None or p < best[0]):
+        for endpoint in context.endpoints(event):
+            p, told = self._surprise(event, endpoint, state, context)
+            zone = effective_zone(endpoint, context)
+            if zone in OUTSIDE:
+                context.novelty = min(context.novelty, p)
+            if not told and p < self._limit(zone) and (best is None or p < best[0]):
                 best = p, endpoint
         if best is not None:
             yield self._finding(event, state, context, *best)
 
-    def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> float:
-        """Probability of an endpoint as new as this; 1 for one that is known, or was told already."""
+    def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> tuple[float, bool]:
+        """Probability of an endpoint as new as this (1 for one that is known), and whether it was told."""
         key = _key(endpoint)
-        if context.now - state.reported.get(key, -REPORTED_FOR) < REPORTED_FOR:
-            return 1.0
+        since, p = state.reported.get(key, (-REPORTED_FOR, 1.0))
+        if context.now - since < REPORTED_FOR:
+            return p, True
         trial = state.trials.get(key)
         if trial is not None and context.now - trial.since < REPORTED_FOR:
-            return trial.p_value if self._sent(event, trial) >= self.settings.payload_bytes else 1.0
+            return trial.p_value, self._sent(event, trial) < self.settings.payload_bytes
         seen = state.names.get(endpoint.namespace)
         if seen is not None and endpoint.name in seen:
-            return 1.0
-        own = 1.0 if seen is None else seen.probability_new()
-        return own * context.priors.base(context.principal.role, endpoint.namespace, endpoint.name)
+            return 1.0, False
+        # How often its role goes outside at all is what is known of a newcomer that does.
+        outside = effective_zone(endpoint, context) in OUTSIDE
+        prior = context.priors.habit(context.principal.role, "bytes outside") if outside else 1.0
+        own = prior if seen is None else seen.probability_new(prior)
+        return own * context.priors.base(context.principal.role, endpoint.namespace, endpoint.name), False
 
     @staticmethod
     def _sent(event: Event, trial: Trial | None) -> float:
@@ -135,11 +156,11 @@ class NewEndpoint(Detector[Seen]):
             return self.settings.public_p
         return self.settings.external_p if zone in {"external", "unknown"} else self.settings.inside_p
 
-    def _severity(self, sent: float, endpoint: Endpoint) -> Severity:
+    def _severity(self, sent: float, endpoint: Endpoint, zone: Zone) -> Severity:
         payload = sent >= self.settings.payload_bytes
-        if endpoint.zone == "public":
+        if zone == "public":
             return "SEV2" if payload else "SEV3"
-        if endpoint.zone in {"external", "unknown"}:
+        if zone in OUTSIDE:
             return "SEV3" if payload else "SEV4"
         return "SEV3" if endpoint.namespace == "segment" else "SEV4"
 
@@ -165,7 +186,7 @@ class NewEndpoint(Detector[Seen]):
             event,
             context,
             f"first_{endpoint.namespace}",
-            self._severity(sent, endpoint),
+            self._severity(sent, endpoint, effective_zone(endpoint, context)),
             reason,
             score=log10_surprise(p),
             p_value=p,
@@ -183,8 +204,8 @@ class NewEndpoint(Detector[Seen]):
     def suspects(self, event: Event, state: Seen, context: Context) -> bool:
         """An endpoint that was reported stays suspect for a day."""
         return bool(state.reported) and any(
-            context.now - state.reported.get(_key(endpoint), -REPORTED_FOR) < REPORTED_FOR
-            for endpoint in endpoints(event)
+            context.now - state.reported.get(_key(endpoint), (-REPORTED_FOR, 1.0))[0] < REPORTED_FOR
+            for endpoint in context.endpoints(event)
         )
 
     def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:
@@ -192,11 +213,12 @@ class NewEndpoint(Detector[Seen]):
         if event.outcome == "denied":
             return
         noted = {f.evidence["endpoint"]: f.p_value for f in found if f.detector == self.name and f.severity == "SEV4"}
-        for endpoint in endpoints(event):
+        for endpoint in context.endpoints(event):
             seen = state.names.get(endpoint.namespace)
+            p, _ = self._surprise(event, endpoint, state, context)
             self._try(event, endpoint, state, context, noted.get(endpoint.name))
             if context.suspect and (seen is None or endpoint.name not in seen):
-                self._remember(state, _key(endpoint), context.now)
+                self._remember(state, _key(endpoint), context.now, p)
                 continue
             if seen is None:
                 seen = state.names[endpoint.namespace] = Novelty(self.params)
@@ -210,23 +232,23 @@ class NewEndpoint(Detector[Seen]):
         if trial is not None and context.now - trial.since < REPORTED_FOR:
             trial.sent += event.bytes_out
             if trial.sent >= self.settings.payload_bytes:
-                self._remember(state, key, context.now)
+                self._remember(state, key, context.now, trial.p_value)
                 del state.trials[key]
-        elif p is not None and endpoint.zone in OUTSIDE:
+        elif p is not None and effective_zone(endpoint, context) in OUTSIDE:
             state.trials[key] = Trial(context.now, p, event.bytes_out)
             if len(state.trials) > REPORTED_MOST:
                 del state.trials[next(iter(state.trials))]
 
     @staticmethod
-    def _remember(state: Seen, key: str, now: float) -> None:
-        if now - state.reported.get(key, -REPORTED_FOR) >= REPORTED_FOR:
+    def _remember(state: Seen, key: str, now: float, p: float) -> None:
+        if now - state.reported.get(key, (-REPORTED_FOR, 1.0))[0] >= REPORTED_FOR:
             state.reported.pop(key, None)
-            state.reported[key] = now
+            state.reported[key] = now, p
         if len(state.reported) > REPORTED_MOST:
             del state.reported[next(iter(state.reported))]
 
     def dump(self, state: Seen) -> Any:
-        """[{namespace: novelty}, {reported endpoint: when}, {endpoint on trial: trial}]."""
+        """[{namespace: novelty}, {reported endpoint: [when, p-value]}, {endpoint on trial: trial}]."""
         names = {n: novelty.snapshot() for n, novelty in state.names.items()}
         return [names, dict(state.reported), msgspec.to_builtins(state.trials)]
 
@@ -236,7 +258,7 @@ class NewEndpoint(Detector[Seen]):
         state = Seen()
         state.trials = msgspec.convert(trials, dict[str, Trial])
         state.names = {n: Novelty(self.params).restore(novelty) for n, novelty in names.items()}
-        state.reported = dict(reported)
+        state.reported = {key: (since, p) for key, (since, p) in reported.items()}
         return state
 
     @classmethod

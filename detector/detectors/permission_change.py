@@ -23,6 +23,9 @@ from detector.wording import duration, listing, number
 OPENING: Final = frozenset({"grant", "widen", "inherit"})
 OPEN_GRANTS_MOST: Final = 64
 
+# The audience weight from which a group is as good as everybody: some 250 people.
+WIDE: Final = 0.6
+
 _AUDIENCE: Final[Mapping[Audience, float]] = {
     "user": 0.1,
     "unknown": 0.3,
@@ -120,7 +123,7 @@ class PermissionChange(StructDetector[Grants]):
 
     def _verdicts(self, event: Event, permission: Permission, target: Target, context: Context) -> Iterator[_Verdict]:
         approved = context.answer == "approved"
-        wide = permission.audience in {"org", "public"} or audience_weight(permission) >= 0.8
+        wide = permission.audience in {"org", "public"} or audience_weight(permission) >= WIDE
         guarded = target.sensitivity in SENSITIVE
         if wide and (guarded or (target.sensitivity == "unknown" and permission.audience == "public")):
             people = f" ({number(permission.audience_count)} people)" if permission.audience_count else ""

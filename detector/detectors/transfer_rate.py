@@ -16,14 +16,12 @@ from detector.detectors.base import (
     Example,
     sample,
 )
+from detector.detectors.new_endpoint import OUTSIDE, effective_zone
 from detector.events import Actor, Destination, Event
 from detector.findings import Finding
 from detector.wording import duration, number, plural, probability, size
 from models.base import log10_surprise
 from models.rate import DecayedRate, Judgement, RateParams
-
-OUTSIDE: Final = frozenset({"external", "public", "unknown"})
-
 
 HOUR: Final = 3600.0
 OWN_HOURS_WEIGHT: Final = 2.0
@@ -68,7 +66,7 @@ def _closed_hours(channel: Channel | None, flows: Flows, now: float) -> tuple[in
     return used, flows.hours - (flows.hour == hour)
 
 
-def amounts(event: Event) -> list[tuple[str, float]]:
+def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
     """What left, by channel: bytes and records, to the inside or the outside; nothing unless it succeeded."""
     if event.outcome != "success" or not (event.bytes_out or event.records) or event.kind == "delete":
         return []
@@ -77,7 +75,8 @@ def amounts(event: Event) -> list[tuple[str, float]]:
         return []
     # A transfer to nobody knows where is taken for one to the outside.
     zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
-    side = "outside" if zone in OUTSIDE else "inside"
+    stray = zone == "approved" and any(effective_zone(e, context) in OUTSIDE for e in context.endpoints(event))
+    side = "outside" if zone in OUTSIDE or stray else "inside"
     units = (("bytes", event.bytes_out), ("records", event.records))
     return [(f"{unit} {side}", float(amount)) for unit, amount in units if amount]
 
@@ -134,7 +133,7 @@ class TransferRate(Detector[Flows]):
     def detect(self, event: Event, state: Flows, context: Context) -> Iterator[Finding]:
         """One finding for the channel that is least probable, if it is improbable enough."""
         best: tuple[str, Judgement] | None = None
-        for name, amount in amounts(event):
+        for name, amount in amounts(event, context):
             channel = state.channels.get(name) or Channel(self.params)
             judged = self._judge(name, amount, channel, state, context)
             if (
@@ -153,7 +152,9 @@ class TransferRate(Detector[Flows]):
         used, active = _closed_hours(channel, state, context.now)
         expected = OWN_HOURS_WEIGHT * context.priors.share_of_hours(role, name)
         share = (used + expected) / (active + OWN_HOURS_WEIGHT)
-        return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share))
+        # Much to a stranger is less probable than either: the tails are taken as independent.
+        strange = context.novelty if name.endswith("outside") else 1.0
+        return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share) * strange)
 
     def _fires(self, name: str, judged: Judgement) -> bool:
         limit = self.settings.outside_p if name.endswith("outside") else self.settings.inside_p
@@ -173,11 +174,12 @@ class TransferRate(Detector[Flows]):
         to = event.destination
         where = (to.host or to.account or to.recipient if to else None) or side
         hours, active = _closed_hours(state.channels.get(name), state, context.now)
+        stranger = f", to a place as new as {context.novelty:.2g}" if side == "outside" and context.novelty < 1 else ""
         whose = "its own usual peak" if judged.blocks >= 1 else "its peers' usual peak"
         reason = (
             f"{context.principal.id} sent {seen} {side} within about {duration(judged.half_life)}, latest to {where}; "
             f"it sends {side} in {number(hours)} of {number(active)} active hours, and {whose} is {usual} "
-            f"(give or take a factor of {number(judged.spread)}); {probability(judged.p_value)}"
+            f"(give or take a factor of {number(judged.spread)}){stranger}; {probability(judged.p_value)}"
         )
         return self.finding(
             event,
@@ -189,6 +191,7 @@ class TransferRate(Detector[Flows]):
             p_value=judged.p_value,
             evidence={
                 "channel": name,
+                "novelty": float(f"{context.novelty:.3g}"),
                 "seen": round(judged.total, 1),
                 "expected": round(judged.expected, 1),
                 "half_life_seconds": judged.half_life,
@@ -207,7 +210,7 @@ class TransferRate(Detector[Flows]):
             state.hours += 1
             context.group.hours += 1
             state.fade()
-        for name, amount in amounts(event):
+        for name, amount in amounts(event, context):
             channel = state.channels.get(name)
             if channel is None:
                 channel = state.channels[name] = Channel(self.params)

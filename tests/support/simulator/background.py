@@ -24,7 +24,8 @@ class Silence:
 def background(world: World, period: Period, silences: Iterable[Silence] = ()) -> list[Event]:
     """What everybody does in the period, by time.
 
-    Habits that were begun before the period's end are cut off there. The silences are kept.
+    Habits that were begun before the period's end are cut off there. The silences are kept: what would have been
+    asked in one is not done after it.
     """
     silences = tuple(silences)
     return merge(*(days_of(world, who, period, silences) for who in world.principals))
@@ -42,9 +43,14 @@ def days_of(world: World, who: Principal, period: Period, silences: Iterable[Sil
         events += trail.events
     events.sort(key=lambda event: event.time)
     closed = [*_stops(who, events), *(silence.period for silence in silences if silence.principal == who.id)]
+    muted = [event for event in events if _is_act_of(who, event) and any(event.time in span for span in closed)]
+    ids = {event.id for event in muted}
+    unasked = {event.approval.id for event in muted if event.kind == "control" and event.approval is not None}
     return [
         event for event in events
-        if event.time in period and not (_is_act_of(who, event) and any(event.time in span for span in closed))
+        if event.time in period
+        and event.id not in ids
+        and not (event.approval is not None and event.approval.id in unasked)
     ]  # fmt: skip
 
 

@@ -38,9 +38,14 @@ def ndjson(events: list[Event]) -> bytes:
 
 def expectation(scenario: Scenario, story: Story, seed: int | None = None) -> dict[str, Any]:
     """The content of `expected.yaml`; times are ISO 8601 strings in UTC, to the millisecond."""
+    return described(scenario.name, scenario.seed if seed is None else seed, story)
+
+
+def described(name: str, seed: int, story: Story) -> dict[str, Any]:
+    """A story as `detector.scenario.Expectation` reads it."""
     return {
-        "scenario": scenario.name,
-        "seed": scenario.seed if seed is None else seed,
+        "scenario": name,
+        "seed": seed,
         "first_harm": {"event_id": story.first_harm.id, "time": _text(story.first_harm.time)},
         "incident": {
             "from": _text(story.events[0].time),

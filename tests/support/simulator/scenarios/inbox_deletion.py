@@ -6,26 +6,30 @@ from datetime import datetime, timedelta
 
 from detector.events import Approval, Event, Target
 from tests.support.simulator.habits.mail import delete_mail, mailbox_target
-from tests.support.simulator.scenarios.story import ExpectedAlert, Story, chosen, tell
+from tests.support.simulator.scenarios.story import UNASKED, ExpectedAlert, Story, chosen, tell
 from tests.support.simulator.trail import Session, Trail
 from tests.support.simulator.world import World
 
 
 @dataclass(frozen=True)
 class InboxDeletion:
-    """How it is done: messages a batch, seconds between batches, when the owner says stop, how long it goes on."""
+    """How it is done: messages a batch, seconds between batches, when the owner says stop, how long it goes on.
+
+    `claim` is what the agent says of the confirmation.
+    """
 
     agent: str | None = None
     batch: int = 45
     pace_seconds: float = 3.2
     stop_after: timedelta = timedelta(seconds=96)
     overrun: timedelta = timedelta(seconds=68)
+    claim: Approval = UNASKED
 
 
 def inbox_deletion(world: World, start: datetime, rng: random.Random, plan: InboxDeletion | None = None) -> Story:
     """From the search at `start` to the revoked session. Harm: the first deletion that nobody confirmed."""
     plan = plan or InboxDeletion()
-    agent = chosen(world.by_role["mail-assistant"], plan.agent)
+    agent = chosen(world, "mail-assistant", plan.agent)
     owner = world.by_id[agent.owner or ""]
     trail = Trail(world, agent, rng)
     session = trail.session(start, on_behalf_of=owner.id, pace=8)
@@ -62,6 +66,6 @@ def _delete(session: Session, left: int, plan: InboxDeletion) -> list[Event]:
     deletes: list[Event] = []
     while session.at < until and left > 0:
         count = min(left, max(1, round(session.rng.normalvariate(plan.batch, plan.batch / 6))))
-        deletes.append(delete_mail(session, left, count, Approval(required=True)))
+        deletes.append(delete_mail(session, left, count, plan.claim))
         left -= count
     return deletes

@@ -37,7 +37,7 @@ class ModerationExfil:
 def moderation_exfil(world: World, start: datetime, rng: random.Random, plan: ModerationExfil | None = None) -> Story:
     """From the first query outside its work, at `start`, to the operator's stop. Harm: the first transfer."""
     plan = plan or ModerationExfil()
-    agent = chosen(world.by_role["content-moderation"], plan.agent)
+    agent = chosen(world, "content-moderation", plan.agent)
     trail = Trail(world, agent, rng)
     session = trail.session(start, pace=22)
     look = [session.read(source, "query", attributes={"task": "optimise relevance"}) for source in _SOURCES]

@@ -43,7 +43,7 @@ def sandbox_escalation(
 ) -> Story:
     """From the sandbox grant at `start` to the operator's revocation. Harm: the inheritance."""
     plan = plan or SandboxEscalation()
-    agent = chosen(world.by_role["knowledge-base"], plan.agent)
+    agent = chosen(world, "knowledge-base", plan.agent)
     trail = Trail(world, agent, rng)
     grant = _grant(trail, start)
     work = trail.session(start + timedelta(seconds=rng.uniform(180, 400)), pace=90)

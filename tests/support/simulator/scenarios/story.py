@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detector.events import Event
+from detector.events import Approval, Event
 from detector.severity import Severity
 from tests.support.simulator.background import FOREVER, Silence
 from tests.support.simulator.rhythm import Period
 from tests.support.simulator.trail import Trail
-from tests.support.simulator.world import Principal
+from tests.support.simulator.world import Principal, World
+
+UNASKED = Approval(required=True)
+"""A yes was needed, and nobody was asked for it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,10 @@ class ExpectedAlert:
 
 @dataclass(frozen=True)
 class Story:
-    """An incident. `steps` names its turning points; `silences` keep the contained principals quiet after it."""
+    """An incident. `steps` names its turning points; `silences` keep the contained principals quiet after it.
+
+    A look-alike expects no alerts; its `first_harm` is the first act that looks like harm.
+    """
 
     events: tuple[Event, ...]
     first_harm: Event
@@ -44,8 +50,9 @@ def tell(trail: Trail, steps: Mapping[str, Event], first_harm: str, alert: Expec
     return Story(events, steps[first_harm], steps, (alert,), (after,))
 
 
-def chosen(trail_agents: tuple[Principal, ...], name: str | None) -> Principal:
-    """The agent of this id, or the second of its role (so that it is not the first in every list)."""
-    if name is None:
-        return trail_agents[min(1, len(trail_agents) - 1)]
-    return next(who for who in trail_agents if who.id == name)
+def chosen(world: World, role: str, name: str | None) -> Principal:
+    """The principal of this id, or the second of the role (so that it is not the first in every list)."""
+    if name is not None:
+        return world.by_id[name]
+    peers = world.by_role[role]
+    return peers[min(1, len(peers) - 1)]
