@@ -202,17 +202,6 @@ def flags(found: Iterable[Finding]) -> bool:
     return any(at_least(finding.severity, "SEV3") for finding in found)
 
 
-def is_milestone(count: int) -> bool:
-    """Whether a row of like acts is worth saying again: at 1, 10, 100 and so on.
-
-    >>> [n for n in range(1, 1001) if is_milestone(n)]
-    [1, 10, 100, 1000]
-    """
-    while count % 10 == 0 and count:
-        count //= 10
-    return count == 1
-
-
 START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar, Final
 import msgspec
 
 from detector.charter import Charter
-from detector.detectors.base import ATLAS, OWASP_AGENTIC, Context, Example, StructDetector, is_milestone, sample
+from detector.detectors.base import ATLAS, OWASP_AGENTIC, Context, Example, StructDetector, sample
+from detector.detectors.rows import Row, count_on, current, is_milestone
 from detector.events import SENSITIVE, Destination, Event, Target
 from detector.findings import Finding
 from detector.severity import Severity
@@ -24,17 +25,10 @@ _WHAT: Final[Mapping[str, str]] = {
 }
 
 
-class Breach(msgspec.Struct, array_like=True):
-    """Breaches of one rule by one name: when the first was (unix seconds), and how many there were."""
-
-    since: float
-    count: int
-
-
 class Breaches(msgspec.Struct):
     """Breaches by rule and name, the latest `BREACHES_MOST` kept."""
 
-    seen: dict[str, Breach] = {}
+    seen: dict[str, Row] = {}
 
 
 class OutOfCharter(StructDetector[Breaches]):
@@ -58,7 +52,7 @@ class OutOfCharter(StructDetector[Breaches]):
         if broken is None or event.outcome == "denied":
             return
         rule, name = broken
-        count = self._breach(rule, name, state, context).count + 1
+        count = current(state.seen.get(f"{rule} {name}"), context.now, AGAIN_SECONDS).count + 1
         if not is_milestone(count):
             return
         times = "" if count == 1 else f", {number(count)} times within a day"
@@ -82,21 +76,12 @@ class OutOfCharter(StructDetector[Breaches]):
         """Whatever is outside the charter."""
         return context.charter.breach(event) is not None
 
-    @staticmethod
-    def _breach(rule: str, name: str, state: Breaches, context: Context) -> Breach:
-        breach = state.seen.get(f"{rule} {name}")
-        return breach if breach is not None and context.now - breach.since < AGAIN_SECONDS else Breach(context.now, 0)
-
     def learn(self, event: Event, state: Breaches, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Count the breach on."""
         broken = context.charter.breach(event)
         if broken is None or event.outcome == "denied":
             return
-        breach = self._breach(*broken, state, context)
-        breach.count += 1
-        state.seen[" ".join(broken)] = breach
-        if len(state.seen) > BREACHES_MOST:
-            del state.seen[next(iter(state.seen))]
+        count_on(state.seen, " ".join(broken), context.now, AGAIN_SECONDS, BREACHES_MOST)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

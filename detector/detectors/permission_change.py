@@ -1,7 +1,6 @@
 """Grants, policies and flags that widen who can reach what."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
@@ -15,8 +14,9 @@ from detector.detectors.base import (
     StructDetector,
     sample,
 )
-from detector.events import SENSITIVE, Actor, Approval, Audience, Event, Permission, Sensitivity, Target
+from detector.events import SENSITIVE, Actor, Approval, Event, Permission, Sensitivity, Target
 from detector.findings import Finding
+from detector.reach import SENSITIVITY, audience_weight, privilege_weight
 from detector.severity import Severity, worst
 from detector.wording import duration, listing, number
 
@@ -25,50 +25,6 @@ OPEN_GRANTS_MOST: Final = 64
 
 # The audience weight from which a group is as good as everybody: some 250 people.
 WIDE: Final = 0.6
-
-_AUDIENCE: Final[Mapping[Audience, float]] = {
-    "user": 0.1,
-    "unknown": 0.3,
-    "group": 0.4,
-    "org": 0.8,
-    "public": 1.0,
-}
-_SENSITIVITY: Final[Mapping[Sensitivity, float]] = {
-    "public": 0.05,
-    "internal": 0.3,
-    "unknown": 0.4,
-    "confidential": 0.8,
-    "restricted": 1.0,
-}
-# Privileges by the strongest word in their name; a name without any of them counts as 0.5.
-_PRIVILEGE: Final[tuple[tuple[float, frozenset[str]], ...]] = (
-    (1.0, frozenset({"*", "admin", "administrator", "owner", "root", "full", "superuser", "impersonate", "elevated"})),
-    (0.8, frozenset({"grant", "share", "policy", "delegate", "passrole", "acl"})),
-    (0.7, frozenset({"write", "edit", "editor", "create", "delete", "update", "put", "execute", "exec", "manage"})),
-    (0.5, frozenset({"read", "reader", "view", "viewer", "list", "get", "select", "download"})),
-    (0.3, frozenset({"sandbox", "none", "metadata"})),
-)
-_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\*")
-
-
-def privilege_weight(privilege: str) -> float:
-    """How much a privilege lets its holder do, 0..1, by the field's usual words.
-
-    >>> privilege_weight("roles/storage.admin"), privilege_weight("output.read"), privilege_weight("sandbox")
-    (1.0, 0.5, 0.3)
-    >>> privilege_weight("PutBucketPolicy"), privilege_weight("s3:*")
-    (0.8, 1.0)
-    """
-    words = {word.lower() for word in _WORD.findall(privilege)}
-    return next((weight for weight, names in _PRIVILEGE if words & names), 0.5)
-
-
-def audience_weight(permission: Permission) -> float:
-    """How wide the audience is, 0..1: by its kind, or by its head count where that says more."""
-    by_kind = _AUDIENCE[permission.audience]
-    if permission.audience in {"user", "public"} or not permission.audience_count:
-        return by_kind
-    return max(by_kind, min(1.0, math.log10(1 + permission.audience_count) / 4.0))
 
 
 class Grants(msgspec.Struct):
@@ -162,7 +118,7 @@ class PermissionChange(StructDetector[Grants]):
         weights = (
             audience_weight(permission),
             privilege_weight(permission.privilege),
-            _SENSITIVITY[target.sensitivity],
+            SENSITIVITY[target.sensitivity],
         )
         score = math.prod(weights)
         lead = min(verdicts, key=lambda v: v.severity)

@@ -14,9 +14,9 @@ from detector.detectors.base import (
     Example,
     StructDetector,
     control,
-    is_milestone,
     sample,
 )
+from detector.detectors.rows import Row, count_on, current, is_milestone
 from detector.events import Event, Kind, Target
 from detector.findings import Finding
 from detector.severity import Severity
@@ -25,13 +25,6 @@ from detector.wording import duration, number
 HARMFUL: Final[frozenset[Kind]] = frozenset({"delete", "transfer", "permission", "publish"})
 DENIALS_MOST: Final = 32
 DENIAL_SECONDS: Final = 600.0
-
-
-class Denial(msgspec.Struct, array_like=True):
-    """Denials of one act: when the first was (unix seconds), and how many there were."""
-
-    since: float
-    count: int
 
 
 class Orders(msgspec.Struct):
@@ -44,8 +37,8 @@ class Orders(msgspec.Struct):
     stopped_by: str = ""
     acts: int = 0
     harmful: int = 0
-    denials: dict[str, Denial] = {}
-    denied: Denial | None = None
+    denials: dict[str, Row] = {}
+    denied: Row | None = None
 
 
 class StopViolation(StructDetector[Orders]):
@@ -79,7 +72,10 @@ class StopViolation(StructDetector[Orders]):
             count, harmful = state.acts + 1, state.harmful + _is_harmful(event)
             if is_milestone(count) or (harmful > state.harmful and is_milestone(harmful)):
                 yield self._after_stop(event, state, context, count)
-        elif event.outcome == "denied" and _fresh(state.denied, context).count + 1 == self.settings.probing:
+        elif (
+            event.outcome == "denied"
+            and current(state.denied, context.now, DENIAL_SECONDS).count + 1 == self.settings.probing
+        ):
             yield self.finding(
                 event,
                 context,
@@ -90,7 +86,7 @@ class StopViolation(StructDetector[Orders]):
                 score=0.5,
                 evidence={"count": self.settings.probing},
             )
-        elif event.outcome == "denied" and self._denial(event, state, context).count + 1 == self.settings.denials:
+        elif event.outcome == "denied" and _tries(event, state, context) == self.settings.denials:
             yield self.finding(
                 event,
                 context,
@@ -124,10 +120,6 @@ class StopViolation(StructDetector[Orders]):
             evidence={"seconds_after_stop": round(since, 3), "acts": count, "stopped_by": state.stopped_by},
         )
 
-    @staticmethod
-    def _denial(event: Event, state: Orders, context: Context) -> Denial:
-        return _fresh(state.denials.get(_act(event)), context)
-
     def learn(self, event: Event, state: Orders, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Follow the orders; an agent's own resume is not one."""
         if event.kind == "control":
@@ -136,14 +128,9 @@ class StopViolation(StructDetector[Orders]):
             state.acts += 1
             state.harmful += _is_harmful(event)
         elif event.outcome == "denied":
-            state.denied = _fresh(state.denied, context)
+            state.denied = current(state.denied, context.now, DENIAL_SECONDS)
             state.denied.count += 1
-            denial = self._denial(event, state, context)
-            denial.count += 1
-            state.denials.pop(_act(event), None)
-            state.denials[_act(event)] = denial
-            if len(state.denials) > DENIALS_MOST:
-                del state.denials[next(iter(state.denials))]
+            count_on(state.denials, _act(event), context.now, DENIAL_SECONDS, DENIALS_MOST)
 
     @staticmethod
     def _obey(event: Event, state: Orders, context: Context) -> None:
@@ -183,9 +170,8 @@ class StopViolation(StructDetector[Orders]):
         ]
 
 
-def _fresh(denial: Denial | None, context: Context) -> Denial:
-    """The row of denials in progress, or a new one."""
-    return denial if denial is not None and context.now - denial.since < DENIAL_SECONDS else Denial(context.now, 0)
+def _tries(event: Event, state: Orders, context: Context) -> int:
+    return current(state.denials.get(_act(event)), context.now, DENIAL_SECONDS).count + 1
 
 
 def _is_harmful(event: Event) -> bool:

@@ -13,9 +13,9 @@ from detector.detectors.base import (
     Example,
     StructDetector,
     control,
-    is_milestone,
     sample,
 )
+from detector.detectors.rows import Row, count_on, current, is_milestone
 from detector.events import Approval, Event, Kind
 from detector.findings import Finding
 from detector.severity import Severity
@@ -42,13 +42,6 @@ _LACK: Final[Mapping[Answer, str]] = {
     "unknown_id": "no approval with the id that it gave was ever seen",
     "outworn": "the approval that it gave was for another kind of act, or is more than a day old",
 }
-
-
-class Row(msgspec.Struct, array_like=True):
-    """Like acts in a row: when the first was (unix seconds), and how many there were."""
-
-    since: float
-    count: int
 
 
 class Rows(msgspec.Struct):
@@ -82,7 +75,7 @@ class UnapprovedAction(StructDetector[Rows]):
         """A finding at the first such act, the tenth, the hundredth and so on."""
         if context.answer in {"approved", "not_needed"} or event.outcome != "success":
             return
-        count = self._row(event, state, context).count + 1
+        count = current(state.rows.get(_row_key(event, context)), context.now, ROW_SECONDS).count + 1
         if not is_milestone(count):
             return
         severity: Severity = "SEV1" if context.answer == "denied" else _SEVERITY[event.kind]
@@ -108,19 +101,10 @@ class UnapprovedAction(StructDetector[Rows]):
         """Whatever lacks its yes."""
         return context.answer not in {"approved", "not_needed"}
 
-    @staticmethod
-    def _row(event: Event, state: Rows, context: Context) -> Row:
-        row = state.rows.get(_row_key(event, context))
-        return row if row is not None and context.now - row.since < ROW_SECONDS else Row(context.now, 0)
-
     def learn(self, event: Event, state: Rows, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Count the row on."""
         if context.answer not in {"approved", "not_needed"} and event.outcome == "success":
-            row = self._row(event, state, context)
-            row.count += 1
-            state.rows[_row_key(event, context)] = row
-            if len(state.rows) > ROWS_MOST:
-                del state.rows[next(iter(state.rows))]
+            count_on(state.rows, _row_key(event, context), context.now, ROW_SECONDS, ROWS_MOST)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 CORE = {
     *("events", "findings", "alerts", "severity", "wording", "approvals", "charter", "endpoints", "peers"),
     *("principals", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
-    *("pipeline", "formats", "detectors"),
+    *("pipeline", "formats", "detectors", "reach"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {"events", "findings", "alerts", "severity", "signals", "ticks", "wording", "kafka_open"}
