@@ -41,7 +41,7 @@ def stable_id(prefix: str, *parts: str) -> str:
     """An id that is the same on every run and every machine for the same parts.
 
     >>> stable_id("f", "event-1", "transfer_rate")
-    'f-d1457d65a84ebb86'
+    'f-10c7e117c652dcb0'
     """
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8)
     return f"{prefix}-{digest.hexdigest()}"

@@ -72,10 +72,7 @@ class StopViolation(StructDetector[Orders]):
             count, harmful = state.acts + 1, state.harmful + _is_harmful(event)
             if is_milestone(count) or (harmful > state.harmful and is_milestone(harmful)):
                 yield self._after_stop(event, state, context, count)
-        elif (
-            event.outcome == "denied"
-            and current(state.denied, context.now, DENIAL_SECONDS).count + 1 == self.settings.probing
-        ):
+        elif event.outcome == "denied" and _denied(state, context) == self.settings.probing:
             yield self.finding(
                 event,
                 context,
@@ -170,7 +167,13 @@ class StopViolation(StructDetector[Orders]):
         ]
 
 
+def _denied(state: Orders, context: Context) -> int:
+    """Denials of any acts in this row, the one in hand counted."""
+    return current(state.denied, context.now, DENIAL_SECONDS).count + 1
+
+
 def _tries(event: Event, state: Orders, context: Context) -> int:
+    """Denials of this act in this row, the one in hand counted."""
     return current(state.denials.get(_act(event)), context.now, DENIAL_SECONDS).count + 1
 
 
