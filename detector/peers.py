@@ -151,7 +151,7 @@ class PeerSummary:
         group = self.roles.get(name)
         if group is None:
             if len(self.roles) >= ROLES_MOST:
-                return self.role("") if name else Group()
+                return self.roles[""]
             group = self.roles[name] = Group()
         return group
 

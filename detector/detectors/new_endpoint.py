@@ -1,5 +1,6 @@
 """Hosts, routes, buckets, recipients and networks that a principal has never reached before."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -132,9 +133,9 @@ class NewEndpoint(Detector[Seen]):
     def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> tuple[float, bool]:
         """Probability of an endpoint as new as this (1 for one that is known), and whether it was told."""
         key = _key(endpoint)
-        since, p = state.reported.get(key, (-REPORTED_FOR, 1.0))
-        if context.now - since < REPORTED_FOR:
-            return p, True
+        told = _told(state, key, context.now)
+        if told is not None:
+            return told, True
         trial = state.trials.get(key)
         if trial is not None and context.now - trial.since < REPORTED_FOR:
             return trial.p_value, self._sent(event, trial) < self.settings.payload_bytes
@@ -204,8 +205,7 @@ class NewEndpoint(Detector[Seen]):
     def suspects(self, event: Event, state: Seen, context: Context) -> bool:
         """An endpoint that was reported stays suspect for a day."""
         return bool(state.reported) and any(
-            context.now - state.reported.get(_key(endpoint), (-REPORTED_FOR, 1.0))[0] < REPORTED_FOR
-            for endpoint in context.endpoints(event)
+            _told(state, _key(endpoint), context.now) is not None for endpoint in context.endpoints(event)
         )
 
     def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:
@@ -215,9 +215,9 @@ class NewEndpoint(Detector[Seen]):
         noted = {f.evidence["endpoint"]: f.p_value for f in found if f.detector == self.name and f.severity == "SEV4"}
         for endpoint in context.endpoints(event):
             seen = state.names.get(endpoint.namespace)
-            p, _ = self._surprise(event, endpoint, state, context)
             self._try(event, endpoint, state, context, noted.get(endpoint.name))
             if context.suspect and (seen is None or endpoint.name not in seen):
+                p, _ = self._surprise(event, endpoint, state, context)
                 self._remember(state, _key(endpoint), context.now, p)
                 continue
             if seen is None:
@@ -241,7 +241,7 @@ class NewEndpoint(Detector[Seen]):
 
     @staticmethod
     def _remember(state: Seen, key: str, now: float, p: float) -> None:
-        if now - state.reported.get(key, (-REPORTED_FOR, 1.0))[0] >= REPORTED_FOR:
+        if _told(state, key, now) is None:
             state.reported.pop(key, None)
             state.reported[key] = now, p
         if len(state.reported) > REPORTED_MOST:
@@ -291,6 +291,12 @@ class NewEndpoint(Detector[Seen]):
             Example("a browser agent's next site", [*pages, called(7300, "site-999.example", "external")], ()),
             Example("a host it knows", [*week, called(7300, "api-1.corp.example")], ()),
         ]
+
+
+def _told(state: Seen, key: str, now: float) -> float | None:
+    """The p-value that the endpoint was reported with, while that holds; None if it was not, or long ago."""
+    since, p = state.reported.get(key, (-math.inf, 1.0))
+    return p if now - since < REPORTED_FOR else None
 
 
 def _key(endpoint: Endpoint) -> str:

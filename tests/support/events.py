@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from detector.events import Actor, Envelope, Event, Kind
+from detector.events import Actor, Destination, Envelope, Event, Kind
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PARTITION = ("events", 0)
@@ -25,3 +25,15 @@ def envelope(item: Event, offset: int = 0, *, received_at: float | None = None, 
 def human(name: str, role: str = "engineer") -> Actor:
     """A person."""
     return Actor(id=name, kind="human", role=role)
+
+
+def sending(seconds: float, name: str, count: int = 20_000, host: str = "partner.example") -> Event:
+    """A transfer of `count` bytes to an external host, by an agent of the role "mover"."""
+    return event(
+        seconds,
+        id=f"{name}-{seconds:g}",
+        kind="transfer",
+        actor=Actor(id=name, role="mover"),
+        bytes_out=count,
+        destination=Destination(host=host, zone="external"),
+    )

@@ -8,28 +8,16 @@ from pathlib import Path
 import pytest
 
 from detector.checkpoint import Checkpoint, CheckpointFolder
-from detector.events import Actor, Destination, Event
 from detector.score_stage import WAITING_MOST, ScoreStage
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from detector.ticks import Tick
-from tests.support.events import event
+from tests.support.events import event, sending
 from tests.support.score_stage import FakeSource, Polled, record, save, stage_of
 
 HOUR = 3600.0
 P0, P1, P2 = PARTITIONS = [("events", number) for number in range(3)]
-
-
-def sending(seconds: float, name: str, count: int = 20_000, host: str = "partner.example") -> Event:
-    return event(
-        seconds,
-        id=f"{name}-{seconds:g}",
-        kind="transfer",
-        actor=Actor(id=name, role="mover"),
-        bytes_out=count,
-        destination=Destination(host=host, zone="external"),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 
 from detector.detectors import build
 from detector.detectors.sensitive_read import SensitiveRead
-from detector.events import Actor, Approval, Destination, Event, Target
+from detector.events import Actor, Approval, Event, Target
 from detector.scoring import Scoring, ScoringSettings
-from tests.support.events import PARTITION, START, envelope, event, human
+from tests.support.events import PARTITION, START, envelope, event, human, sending
 
 
 def scoring(**settings: float) -> Scoring:
@@ -89,17 +89,6 @@ def test_an_agents_word_for_who_approved_is_not_enough() -> None:
     claimed = event(kind="publish", approval=Approval(required=True, id="A-9", by="alice"))
     found = scoring().step(envelope(claimed)).findings
     assert [(f.detector, f.rule) for f in found] == [("unapproved_action", "unknown_id")]
-
-
-def sending(seconds: float, name: str, count: int, host: str = "partner.example") -> Event:
-    return event(
-        seconds,
-        id=f"{name}-{seconds:g}",
-        kind="transfer",
-        actor=Actor(id=name, role="mover"),
-        bytes_out=count,
-        destination=Destination(host=host, zone="external"),
-    )
 
 
 def test_a_new_agent_is_judged_by_its_peers_from_the_next_boundary() -> None:
