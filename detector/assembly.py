@@ -1,22 +1,48 @@
 """From a configuration to the two stages: what live, replay and demo build alike."""
 
+from typing import Any
+
+from detector import model_file
+from detector.activity import NAMES
 from detector.charter import Charters
 from detector.config import Config
 from detector.correlation import Correlator
+from detector.destinations import Zones
 from detector.detectors import build
+from detector.detectors.base import Detector
+from detector.detectors.forest_challenger import ForestChallenger
 from detector.pipeline import Pipeline, about
 from detector.scoring import Scoring
+from detector.suppressions import Suppressions
+
+
+def detectors(config: Config) -> list[Detector[Any]]:
+    """The enabled detectors; the challenger with its forest, if it has one.
+
+    Raises:
+        ModelError: The forest can't be read or used.
+    """
+    built = build(dict(config.detectors))
+    for detector in built:
+        if isinstance(detector, ForestChallenger) and detector.settings.model is not None:
+            detector.forest = model_file.read(detector.settings.model, NAMES)
+    return built
 
 
 def scoring(config: Config) -> Scoring:
     """The first stage, empty."""
-    detectors = build(dict(config.detectors))
-    return Scoring(detectors, config.scoring, Charters(config.charters.roles, config.charters.agents))
+    charters = Charters(config.charters.roles, config.charters.agents)
+    return Scoring(detectors(config), config.scoring, charters, config.budget, suppressions(config))
+
+
+def suppressions(config: Config) -> Suppressions:
+    """What is suppressed and why, for both stages alike."""
+    return Suppressions(config.mutes, Zones(config.destinations))
 
 
 def correlator(config: Config) -> Correlator:
     """The second stage, empty."""
-    return Correlator(about(), config.correlation)
+    return Correlator(about(), config.correlation, suppressions(config))
 
 
 def attention(config: Config) -> float:

@@ -51,6 +51,11 @@ class Who(NamedTuple):
     role: str
 
 
+def is_remembered(finding: Finding) -> bool:
+    """Whether later findings may follow from this one: a post, a first touch, a change that opens something."""
+    return is_post(finding) or finding.detector == "sensitive_read" or bool(finding.evidence.get("opens"))
+
+
 def is_post(finding: Finding) -> bool:
     """Whether the finding is an agent's publication that lacked its approval."""
     return (

@@ -1,13 +1,12 @@
 """The charter: what an agent was given to do, and which of its acts need a person's yes first."""
 
-import ipaddress
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from detector.destinations import listed
 from detector.events import Event, Sensitivity
 
 
@@ -41,12 +40,7 @@ class Charter(BaseModel):
     @field_validator("destinations")
     @classmethod
     def _networks_are_whole(cls, destinations: tuple[str, ...]) -> tuple[str, ...]:
-        for destination in destinations:
-            if _is_network(destination):
-                try:
-                    ipaddress.ip_network(destination)
-                except ValueError as error:
-                    raise ValueError(f"{destination} is no network: {error}") from error
+        listed(destinations)
         return destinations
 
     def asks(self, event: Event) -> bool:
@@ -72,7 +66,7 @@ class Charter(BaseModel):
 
     def allows_destination(self, name: str) -> bool:
         """Whether the list of destinations names this host, account, recipient or bucket."""
-        return any(_reaches(rule, name.lower()) for rule in self.destinations)
+        return listed(self.destinations).find(name) is not None
 
     def joined(self, other: Self) -> Self:
         """The role's charter with an agent's own: demands add up, and what the agent's allows is allowed too.
@@ -88,23 +82,6 @@ class Charter(BaseModel):
 
 def _names(rules: frozenset[str], event: Event) -> bool:
     return bool(rules) and (event.kind in rules or event.action in rules)
-
-
-def _is_network(rule: str) -> bool:
-    address, slash, bits = rule.partition("/")
-    return bool(slash) and bits.isdigit() and (":" in address or address.replace(".", "").isdigit())
-
-
-@lru_cache(maxsize=4096)
-def _reaches(rule: str, name: str) -> bool:
-    if _is_network(rule):
-        try:
-            return ipaddress.ip_address(name) in ipaddress.ip_network(rule)
-        except ValueError:
-            return False
-    if rule.startswith("."):
-        return name.endswith(rule.lower()) or name == rule[1:].lower()
-    return fnmatchcase(name, rule.lower())
 
 
 NOTHING: Final = Charter()

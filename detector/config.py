@@ -1,17 +1,23 @@
 """Settings: what an operator may set, with its default and one line on what it does."""
 
+import difflib
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
+from detector import chains
+from detector.budget import BudgetSettings
 from detector.charter import Charter
 from detector.correlation import CorrelationSettings
+from detector.destinations import DestinationSettings
 from detector.detectors import REGISTRY
 from detector.formats import REGISTRY as FORMATS
-from detector.scoring import ScoringSettings
+from detector.partitions import ScoringSettings
+from detector.suppressions import Mute
 
 
 class ConfigError(Exception):
@@ -199,9 +205,35 @@ class Config(Section):
     store: Store = Field(Store(), description="The event store.")
     state: State = Field(State(), description="Where the detector's memory is saved.")
     scoring: ScoringSettings = Field(ScoringSettings(), description="Bounds and event-time rules.")
+    budget: BudgetSettings = Field(BudgetSettings(), description="How many false alerts people are willing to look at.")
     detectors: Detectors = Field(Detectors(), description="Settings by detector.")
     correlation: CorrelationSettings = Field(CorrelationSettings(), description="How findings make alerts.")
     charters: Charters = Field(Charters(), description="What agents were given to do.")
+    destinations: DestinationSettings = Field(
+        DestinationSettings(), description="Whose the places are that data goes to."
+    )
+    mutes: tuple[Mute, ...] = Field((), description="Findings to keep and not to tell; in order, the first that fits.")
     alertmanager: Alertmanager | None = Field(None, description="Delivery to Alertmanager; none: off.")
     webhook: Webhook | None = Field(None, description="Delivery by webhook; none: off.")
     metrics: Metrics = Field(Metrics(), description="Prometheus metrics and health.")
+
+    @field_validator("mutes")
+    @classmethod
+    def _can_be_told_apart(cls, mutes: tuple[Mute, ...]) -> tuple[Mute, ...]:
+        names = [mute.name for mute in mutes]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two are called {twice!r}: a finding could not say which of them silenced it")
+        return mutes
+
+    @field_validator("mutes")
+    @classmethod
+    def _name_what_there_is(cls, mutes: tuple[Mute, ...]) -> tuple[Mute, ...]:
+        known = [*REGISTRY, *chains.DERIVED]
+        for mute in mutes:
+            for pattern in mute.detectors:
+                if not any(fnmatchcase(name, pattern) for name in known):
+                    near = difflib.get_close_matches(pattern, known, n=1)
+                    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
+                    raise ValueError(f"{mute.name!r} names the detector `{pattern}`, and there is none; {hint}")
+        return mutes

@@ -14,6 +14,8 @@ from detector.config import Config, ConfigError, Secret
 _WANTED: Final = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "datetime_from_date_parsing": "a time such as 2026-12-31T18:00:00Z",
+    "datetime_type": "a time such as 2026-12-31T18:00:00Z",
     "dict_type": "a section of `name: value` lines",
     "float_parsing": "a number",
     "float_type": "a number",

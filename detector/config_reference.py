@@ -24,20 +24,23 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
         if section is None:
             yield dotted, _default(field), _text(field)
             continue
-        mapped, inner = section
+        below, inner = section
         if not _is_always_there(field):
             yield dotted, "none", _text(field)
-        yield from _rows(inner, f"{dotted}.NAME." if mapped else f"{dotted}.")
+        yield from _rows(inner, f"{dotted}.{below}")
 
 
-def _section(annotation: Any) -> tuple[bool, type[BaseModel]] | None:
-    """(is it a mapping by name, its model) if the setting is a section of its own."""
+def _section(annotation: Any) -> tuple[str, type[BaseModel]] | None:
+    """(what stands before its settings' names, its model) if the setting is a section, or many by name or number."""
     options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
     for option in options:
-        if get_origin(option) is dict and _is_model(get_args(option)[1]):
-            return True, get_args(option)[1]
+        inner = get_args(option)
+        if get_origin(option) is dict and _is_model(inner[1]):
+            return "NAME.", inner[1]
+        if get_origin(option) is tuple and _is_model(inner[0]):
+            return "N.", inner[0]
         if _is_model(option) and option is not Secret:
-            return False, option
+            return "", option
     return None
 
 

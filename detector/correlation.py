@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector import chains
 from detector.alerts import Alert
-from detector.exposures import ExposureLedger, Window
+from detector.exposures import ExposureLedger
 from detector.findings import Finding
-from detector.incidents import About, Incident, RiskSettings
+from detector.incidents import About, Incident, RiskSettings, keys_of
 from detector.severity import Severity, at_least
+from detector.suppressions import Suppressions, is_accepted
 from detector.wording import duration
 
 STATE_VERSION: Final = 1
@@ -52,14 +53,25 @@ class Correlator:
 
     Findings may come a little out of order and more than once. Time moves only by `advance`.
 
+    A suppressed finding has no weight: it opens, raises, merges and prolongs nothing. What is approved ends
+    there. What is muted is still remembered where more may follow from it (a post, a touch, an opened
+    window): a mute silences the findings that it names, and not what others make of them.
+
     Args:
         about: What to say of each detector, by name.
         settings: How to join and when to tell.
+        suppressions: What to mark the findings by that are made here.
     """
 
-    def __init__(self, about: Mapping[str, About], settings: CorrelationSettings | None = None) -> None:
+    def __init__(
+        self,
+        about: Mapping[str, About],
+        settings: CorrelationSettings | None = None,
+        suppressions: Suppressions | None = None,
+    ) -> None:
         self._about = {**about, **chains.DERIVED}
         self._settings = settings or CorrelationSettings()
+        self._suppressions = suppressions or Suppressions()
         self._incidents: dict[str, Incident] = {}
         self._by_key: dict[str, str] = {}
         self._deadlines: list[tuple[float, str]] = []
@@ -86,6 +98,8 @@ class Correlator:
         if finding.id in self._seen:
             return out
         self._remember(finding.id)
+        if is_accepted(finding):
+            return out
         incident = self._route(finding, out)
         if incident is None:
             return out
@@ -117,34 +131,26 @@ class Correlator:
 
     def _route(self, finding: Finding, out: Correlated) -> Incident | None:
         """The incident that a finding belongs to; strong ones merge all that they touch, into the one told first."""
-        window = self._window(finding)
+        window = self.exposures.concerned(finding)
         if window is not None:
             return self._incidents[window.incident]
         if finding.evidence.get("closes"):
             return None
         matches = self._matches(finding)
+        heard = finding.suppressed is None
         if not matches:
-            return self._begin(finding, out)
+            return self._begin(finding, out) if heard or chains.is_remembered(finding) else None
         main = min(matches, key=lambda incident: (not incident.version, incident.opened_at, incident.id))
-        if at_least(finding.severity, "SEV3"):
+        if heard and at_least(finding.severity, "SEV3"):
             for other in matches:
                 if other is not main:
                     self._merge(main, other, finding.time.timestamp(), out)
         return main
 
-    def _window(self, finding: Finding) -> Window | None:
-        """The open exposure that a first touch or a closing change belongs to."""
-        resource = finding.evidence.get("resource")
-        if resource is None or not (finding.detector == "sensitive_read" or finding.evidence.get("closes")):
-            return None
-        window = self.exposures.get(resource)
-        early = window is not None and finding.time.timestamp() < window.opened_at
-        return None if early else window
-
     def _matches(self, finding: Finding) -> list[Incident]:
         time = finding.time.timestamp()
         found: dict[str, Incident] = {}
-        for key in _keys(finding):
+        for key in keys_of(finding):
             incident = self._incidents.get(self._by_key.get(key, ""))
             if incident is not None and abs(time - incident.keys[key]) <= self._settings.window:
                 found[incident.id] = incident
@@ -177,12 +183,16 @@ class Correlator:
 
     def _take(self, incident: Incident, finding: Finding, out: Correlated, *, derived: bool = False) -> None:
         """Add a finding, and those that follow from it."""
-        incident.add(finding)
-        incident.quiet_at = None
         if derived:
+            finding = self._suppressions.mark(finding)
             out.findings.append(finding)
+        if finding.suppressed is None:
+            incident.add(finding)
+            incident.quiet_at = None
+        else:
+            incident.pass_over(finding)
         if at_least(finding.severity, "SEV3") or not incident.keys:
-            for key in _keys(finding):
+            for key in keys_of(finding):
                 self._join_by(key, incident, finding.time.timestamp())
         for consequence in self._consequences(incident, finding):
             self._take(incident, consequence, out, derived=True)
@@ -222,6 +232,8 @@ class Correlator:
 
     def _tell(self, incident: Incident, at: float, out: Correlated) -> None:
         """Raise the alert, or tell it again when it got worse or new evidence or names came."""
+        if not incident.evidence:
+            return
         severity = incident.judge(self._settings.risk)
         worse = severity < incident.severity
         incident.severity = severity if worse else incident.severity
@@ -284,10 +296,3 @@ class Correlator:
         self._seen = dict.fromkeys(data["seen"])
         self._by_key = dict(data["keys"])
         self._deadlines = [(time, incident_id) for time, incident_id in data["deadlines"]]
-
-
-def _keys(finding: Finding) -> tuple[str, ...]:
-    """What a finding is joined by: all its entities if it is strong, not its resources if it is a note."""
-    if at_least(finding.severity, "SEV3"):
-        return finding.entities
-    return tuple(entity for entity in finding.entities if not entity.startswith("resource:"))

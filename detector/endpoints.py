@@ -77,22 +77,44 @@ def _destination(event: Event) -> Iterator[Endpoint]:
         yield Endpoint("recipient", to.recipient.lower(), to.zone)
 
 
+def places(event: Event) -> Iterator[str]:
+    """Hosts, accounts, recipients and buckets that the event reached, as they are written, each by itself."""
+    to = event.destination
+    if to is not None:
+        yield from (name for name in (to.host, to.account, to.recipient) if name)
+    address = _address(event)
+    if address is not None:
+        scheme, host, _ = address
+        yield f"{scheme}://{host}" if scheme in _BUCKETS else host
+
+
 def _target(event: Event) -> Iterator[Endpoint]:
-    if event.target is None or "://" not in event.target.uri:
+    address = _address(event)
+    if address is None:
         return
+    scheme, host, path = address
+    elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
+    zone = elsewhere if event.destination is None else event.destination.zone
+    if scheme in _BUCKETS:
+        yield Endpoint("bucket", f"{scheme}://{host}", zone)
+        return
+    yield _host(host, zone)
+    if event.kind == "call":
+        yield Endpoint("route", host + template(path), zone)
+
+
+def _address(event: Event) -> tuple[str, str, str] | None:
+    """Scheme, host and path of a target that is a bucket, a web address or on a literal address, else None."""
+    if event.target is None or "://" not in event.target.uri:
+        return None
     try:
         parts = urlsplit(event.target.uri)
         host = parts.hostname or ""
     except ValueError:
-        return
-    elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
-    zone = elsewhere if event.destination is None else event.destination.zone
-    if parts.scheme in _BUCKETS:
-        yield Endpoint("bucket", f"{parts.scheme}://{host}", zone)
-    elif host and (parts.scheme in _WEB or _ADDRESS.match(host)):
-        yield _host(host, zone)
-        if event.kind == "call":
-            yield Endpoint("route", host + template(parts.path), zone)
+        return None
+    if parts.scheme in _BUCKETS or (host and (parts.scheme in _WEB or _ADDRESS.match(host))):
+        return parts.scheme, host, parts.path
+    return None
 
 
 def _host(host: str, zone: Zone) -> Endpoint:

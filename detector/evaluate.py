@@ -1,5 +1,6 @@
 """How well it detects: labelled events through both stages, and what came of it in numbers."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -13,11 +14,13 @@ from detector.config import Config
 from detector.decoding import Decoder
 from detector.evaluation import Detection, FalseAlarm, Outcome
 from detector.events import Destination, Envelope, Event, Rejected
+from detector.pipeline import Pipeline
 from detector.scenario import Expectation, ExpectedAlert, Scenario
 from detector.severity import at_least, worst
 from detector.sources.base import Record
 
 DAY: Final = 86400.0
+MEMORY: Final = "memory"
 
 
 class Labelled(msgspec.Struct, frozen=True):
@@ -34,41 +37,54 @@ class Labelled(msgspec.Struct, frozen=True):
 
 
 def in_memory(family: str, variant: str, events: Iterable[Event], expected: Expectation | None = None) -> Labelled:
-    """Labelled events that never were in a log; each arrives when it happens."""
-    envelopes = (
-        Envelope(event, f"memory:{family}", 0, offset, event.time.timestamp(), b"")
-        for offset, event in enumerate(events)
-    )
+    """Labelled events that never were in a log; each arrives when it happens, all of them on one partition."""
+    envelopes = (Envelope(event, MEMORY, 0, offset, event.time.timestamp(), b"") for offset, event in enumerate(events))
     return Labelled(family, variant, envelopes, expected)
 
 
 def from_records(scenario: Scenario, records: Iterable[Record], progress: Callable[[], None]) -> Labelled:
     """A scenario folder with its records in the native format; those that can't be decoded are left out."""
-
-    def envelopes() -> Iterator[Envelope]:
-        decoder = Decoder("native")
-        for count, record in enumerate(records):
-            decoded = decoder.decode(record)
-            if not isinstance(decoded, Rejected):
-                yield from decoded
-            if count % 100 == 0:
-                progress()
-        progress()
-
-    return Labelled(scenario.expected.scenario, scenario.folder.name, envelopes(), scenario.expected)
+    envelopes = decoded(records, "native", progress)
+    return Labelled(scenario.expected.scenario, scenario.folder.name, envelopes, scenario.expected)
 
 
-def run(labelled: Labelled, config: Config) -> Outcome:
-    """Take labelled events through an empty pipeline, and judge what it said."""
-    pipeline, expected = assembly.pipeline(config), labelled.expected
+def decoded(records: Iterable[Record], format_name: str, progress: Callable[[], None]) -> Iterator[Envelope]:
+    """The events of records; those that can't be decoded are left out. `progress` is called about every 100.
+
+    Raises:
+        KeyError: No such format.
+    """
+    decoder = Decoder(format_name)
+    for count, record in enumerate(records):
+        found = decoder.decode(record)
+        if not isinstance(found, Rejected):
+            yield from found
+        if count % 100 == 0:
+            progress()
+    progress()
+
+
+def run(labelled: Labelled, config: Config, after: Pipeline | None = None, *, onward: bool = False) -> Outcome:
+    """Take labelled events through a pipeline, and judge what it said.
+
+    Args:
+        labelled: The events; those in memory must follow on what `after` has seen.
+        config: The configuration of an empty pipeline, if there is no `after`.
+        after: A pipeline that has seen what came before; it is copied, and stays as it is.
+        onward: Let `after` itself see the events, for others to follow on them.
+    """
+    pipeline = assembly.pipeline(config) if after is None else after if onward else copy.deepcopy(after)
+    expected = labelled.expected
     outflow = _Outflow(expected)
     versions: list[Alert] = []
-    count, first, last = 0, math.inf, -math.inf
+    count, unscored, first, last = 0, 0, math.inf, -math.inf
     for envelope in labelled.envelopes:
         time = envelope.event.time.timestamp()
         count, first, last = count + 1, min(first, time), max(last, time)
         outflow.take(envelope.event)
-        versions += pipeline.step(envelope).alerts
+        step = pipeline.step(envelope)
+        unscored += step.verdict != "scored"
+        versions += step.alerts
     return Outcome(
         family=labelled.family,
         variant=labelled.variant,
@@ -77,6 +93,7 @@ def run(labelled: Labelled, config: Config) -> Outcome:
         days=max(0.0, last - first) / DAY,
         detection=_detection(expected, versions, outflow),
         false_alarms=tuple(_false_alarms(expected, versions)),
+        unscored=unscored,
     )
 
 

@@ -1,14 +1,19 @@
 """The numbers of an evaluation: of each run, of each family of scenarios, and of all."""
 
+import importlib.metadata
 import math
+import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
+from detector import VERSION
+from detector.calibration import Calibration
 from detector.severity import SEVERITIES, Severity, at_least
 
+LIBRARIES: Final = ("msgspec", "river", "scipy")
 LOUD: Final[Severity] = "SEV2"
 
 
@@ -62,7 +67,10 @@ class Detection(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """One labelled run; `detection` is None where there was nothing to detect."""
+    """One labelled run; `detection` is None where there was nothing to detect.
+
+    `unscored` is how many of the events were late, doubled, from the future or made a detector fail.
+    """
 
     family: str
     variant: str
@@ -71,6 +79,7 @@ class Outcome(msgspec.Struct, frozen=True):
     days: float
     detection: Detection | None
     false_alarms: tuple[FalseAlarm, ...]
+    unscored: int = 0
 
     @property
     def loud(self) -> tuple[FalseAlarm, ...]:
@@ -119,6 +128,8 @@ class FamilyResult(msgspec.Struct, frozen=True):
     seconds_to_severity: Spread | None
     share_out: Spread | None
     days: float
+    events: int
+    unscored: int
     false_alarms: dict[Severity, int]
     alerts_a_day: dict[Severity, float]
 
@@ -128,15 +139,37 @@ class FamilyResult(msgspec.Struct, frozen=True):
         return sum(count for severity, count in self.false_alarms.items() if at_least(severity, LOUD))
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """What an evaluation was made from: the day (ISO 8601), the seeds, and the versions of what made it."""
+
+    date: str
+    seeds: tuple[int, ...]
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, date: str, seeds: Iterable[int]) -> "Origin":
+        """The origin of an evaluation that is made by this program, on this Python."""
+        versions = {"detector": VERSION, "python": platform.python_version()}
+        libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+        return cls(date, tuple(seeds), versions | libraries)
+
+
 class Evaluation(msgspec.Struct, frozen=True):
-    """All of it: by family, false alarms by severity and by what they rest on, and each run."""
+    """All of it: by family, false alarms by severity and by what they rest on, and each run.
+
+    `calibration` is by detector, of a clean log. A kept evaluation may leave the single runs (`outcomes`) out.
+    """
 
     families: tuple[FamilyResult, ...]
     false_alarms: dict[Severity, dict[str, int]]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Outcome, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+    origin: Origin | None = None
 
 
-def summarise(outcomes: Sequence[Outcome]) -> Evaluation:
+def summarise(
+    outcomes: Sequence[Outcome], calibration: Sequence[Calibration] = (), origin: Origin | None = None
+) -> Evaluation:
     """Sum runs up by family, in the order in which families first appear."""
     names = dict.fromkeys(outcome.family for outcome in outcomes)
     by_cause: dict[Severity, dict[str, int]] = {}
@@ -145,7 +178,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Evaluation:
         cause = " + ".join(sorted(alarm.detectors))
         causes[cause] = causes.get(cause, 0) + 1
     families = tuple(_family(name, [o for o in outcomes if o.family == name]) for name in names)
-    return Evaluation(families, by_cause, tuple(outcomes))
+    return Evaluation(families, by_cause, tuple(outcomes), tuple(calibration), origin)
 
 
 def _family(name: str, outcomes: Sequence[Outcome]) -> FamilyResult:
@@ -161,13 +194,15 @@ def _family(name: str, outcomes: Sequence[Outcome]) -> FamilyResult:
         in_time=sum(d.in_time for d in found),
         grave_in_time=sum(d.grave_in_time for d in found),
         right_severity=sum(d.right_severity for d in found),
-        right_detectors=sum(not d.missing_detectors for d in found),
-        all_named=sum(not d.missing_names for d in found),
+        right_detectors=sum(d.detected and not d.missing_detectors for d in found),
+        all_named=sum(d.detected and not d.missing_names for d in found),
         told_once=sum(d.alerts == 1 for d in found),
         seconds=Spread.of(d.seconds for d in found if d.seconds is not None),
         seconds_to_severity=Spread.of(d.seconds_to_severity for d in found if d.seconds_to_severity is not None),
         share_out=Spread.of(d.share_out for d in found if d.share_out is not None),
         days=round(days, 3),
+        events=sum(outcome.events for outcome in outcomes),
+        unscored=sum(outcome.unscored for outcome in outcomes),
         false_alarms=by_severity,
         alerts_a_day={severity: round(count / days, 4) for severity, count in by_severity.items()} if days else {},
     )

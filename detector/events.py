@@ -82,6 +82,35 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     by: Name | None = None
 
 
+NamedKind = Literal["email", "account", "phone", "url", "host", "channel", "path", "name"]
+
+
+class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that words point at: an address, an account, a host.
+
+    `value` is in canonical form (lower case; an account without spaces). `key` is the innermost argument
+    or field it stood under ("recipients"), "" where there is none. `alone` says that it was a value of its
+    own, as records hold it, rather than a word in running text, where anybody may have written it.
+    """
+
+    kind: NamedKind
+    value: Name
+    key: Name = ""
+    alone: bool = False
+
+
+class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the words of an event name; the words themselves are not kept.
+
+    `request` are the distinct lower-case words of what a person asked the agent, `arguments` what a call was
+    told to act on, `result` what came back.
+    """
+
+    request: tuple[str, ...] = ()
+    arguments: tuple[Named, ...] = ()
+    result: tuple[Named, ...] = ()
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One action. `id` is its idempotency key; `time` is when it happened, aware, in any zone."""
 
@@ -102,6 +131,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     parent_id: Name | None = None
     in_reply_to: Name | None = None
     outcome: Outcome = "success"
+    content: Content | None = None
     attributes: dict[str, Any] = {}
 
     @property

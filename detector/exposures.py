@@ -47,9 +47,14 @@ class ExposureLedger:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def get(self, resource: str) -> Window | None:
-        """The open window of a resource, if there is one."""
-        return self._windows.get(resource)
+    def concerned(self, finding: Finding) -> Window | None:
+        """The open window that a first touch or a closing change belongs to; None if it came before it."""
+        resource = finding.evidence.get("resource")
+        if resource is None or not (finding.detector == "sensitive_read" or finding.evidence.get("closes")):
+            return None
+        window = self._windows.get(resource)
+        early = window is not None and finding.time.timestamp() < window.opened_at
+        return None if early else window
 
     def of(self, incident: str) -> list[Window]:
         """The open windows of an incident."""

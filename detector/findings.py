@@ -16,7 +16,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     `p_value` is the probability of something as strange under the baseline, None for deterministic rules;
     `score` is -log10(p_value) for statistical rules and 0..1 (audience x privilege x sensitivity, share …)
     for deterministic ones. `entities` ("agent:a1", "thread:t9", "resource:s3://b") are what findings join
-    by. `evidence` holds the numbers and names of the reason, for machines.
+    by. `evidence` holds the numbers and names of the reason, for machines. `suppressed` is what keeps it from
+    making an alert ("mute:nightly-backup", "approved:.partner.example"); None if nothing does.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     entities: tuple[str, ...]
     tags: tuple[str, ...] = ()
     evidence: dict[str, Any] = {}
+    suppressed: str | None = None
 
 
 def stable_id(prefix: str, *parts: str) -> str:

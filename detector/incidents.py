@@ -57,8 +57,9 @@ class Incident(msgspec.Struct, kw_only=True):
     """Findings joined by what they share. Times are unix seconds of event time.
 
     `keys` are the entities it is joined by, with when each was last seen. `version` is 0 until an alert was
-    raised; `told` is how many principals the last version named, and `last` that version. `touch` is the
-    latest first touch of sensitive data.
+    raised; `told` is how many principals and sessions had been seen by the last version, `last` that version.
+    `sessions` are those with a finding that alone would be an alert. `touch` is the latest first touch of
+    sensitive data. `suppressed_count` is of findings that are joined and have no weight.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Incident(msgspec.Struct, kw_only=True):
     keys: dict[str, float] = {}
     evidence: dict[str, Evidence] = {}
     principals: dict[str, None] = {}
+    sessions: dict[str, None] = {}
     roles: dict[str, None] = {}
     tags: dict[str, None] = {}
     finding_ids: list[str] = []
@@ -75,6 +77,7 @@ class Incident(msgspec.Struct, kw_only=True):
     posts: dict[str, Finding] = {}
     touch: Finding | None = None
     finding_count: int = 0
+    suppressed_count: int = 0
     lead: Finding | None = None
     severity: Severity = "SEV4"
     detected_at: float | None = None
@@ -93,6 +96,8 @@ class Incident(msgspec.Struct, kw_only=True):
     def add(self, finding: Finding) -> None:
         """Take a finding in."""
         time = finding.time.timestamp()
+        if not self.evidence:
+            self.opened_at = time
         self.last_at = max(self.last_at, time)
         self.finding_count += 1
         seen = self.evidence.get(finding.detector)
@@ -104,6 +109,8 @@ class Incident(msgspec.Struct, kw_only=True):
             seen.last = max(seen.last, time)
         if len(self.principals) < NAMES_MOST:
             self.principals[finding.principal] = None
+        if finding.session and len(self.sessions) < NAMES_MOST and at_least(finding.severity, "SEV3"):
+            self.sessions[finding.session] = None
         if finding.role and len(self.roles) < NAMES_MOST:
             self.roles[finding.role] = None
         self.tags.update(dict.fromkeys(finding.tags))
@@ -114,11 +121,19 @@ class Incident(msgspec.Struct, kw_only=True):
             self.lead = finding
         _keep(self.story, Link(finding.time, finding.principal, finding.event_id, finding.reason), STORY)
 
+    def pass_over(self, finding: Finding) -> None:
+        """Count a suppressed finding. It prolongs only an incident that holds nothing else."""
+        self.suppressed_count += 1
+        if not self.evidence:
+            self.last_at = max(self.last_at, finding.time.timestamp())
+
     def absorb(self, other: "Incident") -> None:
         """Take over all of another incident but its keys, which are the correlator's."""
-        self.last_at = max(self.last_at, other.last_at)
-        self.opened_at = min(self.opened_at, other.opened_at)
+        if other.evidence:
+            self.last_at = max(self.last_at, other.last_at)
+            self.opened_at = min(self.opened_at, other.opened_at) if self.evidence else other.opened_at
         self.finding_count += other.finding_count
+        self.suppressed_count += other.suppressed_count
         for detector, evidence in other.evidence.items():
             seen = self.evidence.setdefault(detector, Evidence(evidence.severity, 0, evidence.last))
             seen.severity = worst(seen.severity, evidence.severity)
@@ -126,6 +141,7 @@ class Incident(msgspec.Struct, kw_only=True):
             seen.last = max(seen.last, evidence.last)
         for mine, theirs in (
             (self.principals, other.principals),
+            (self.sessions, other.sessions),
             (self.roles, other.roles),
             (self.tags, other.tags),
         ):
@@ -158,11 +174,11 @@ class Incident(msgspec.Struct, kw_only=True):
         return worst(by_risk, *(evidence.severity for evidence in self.evidence.values()))
 
     def is_news(self) -> bool:
-        """Whether a new kind of evidence or a new name came since the last version was told.
+        """Whether a new kind of evidence, a new name or a new session came since the last version was told.
 
-        The first twenty names are told one by one, later ones each time their number has doubled.
+        The first twenty names and sessions are told one by one, later ones each time their number has doubled.
         """
-        names = len(self.principals)
+        names = len(self.principals) + len(self.sessions)
         more = names > self.told if names <= 20 else names >= 2 * self.told
         return len(self.evidence) > self.told_detectors or more
 
@@ -171,7 +187,7 @@ class Incident(msgspec.Struct, kw_only=True):
     ) -> Alert:
         """The next version of this incident's alert, as of `at` (unix seconds)."""
         self.version += 1
-        self.told, self.told_detectors = len(self.principals), len(self.evidence)
+        self.told, self.told_detectors = len(self.principals) + len(self.sessions), len(self.evidence)
         if self.detected_at is None:
             self.detected_at = at
         lead = self.lead
@@ -204,7 +220,17 @@ class Incident(msgspec.Struct, kw_only=True):
         others = [name for name, e in self.evidence.items() if name != lead.detector and at_least(e.severity, "SEV3")]
         notes = [name for name, e in self.evidence.items() if name != lead.detector and name not in others]
         seen = ", ".join(others + [f"{name} (notes)" for name in notes])
-        return f"{lead.reason}. Also: {seen}; {number(self.finding_count)} findings in all." if seen else lead.reason
+        muted = f", {number(self.suppressed_count)} more suppressed" if self.suppressed_count else ""
+        if not seen:
+            return f"{lead.reason}. {number(self.finding_count)} findings in all{muted}." if muted else lead.reason
+        return f"{lead.reason}. Also: {seen}; {number(self.finding_count)} findings in all{muted}."
+
+
+def keys_of(finding: Finding) -> tuple[str, ...]:
+    """What a finding is joined by: all its entities if it is strong, not its resources if it is a note."""
+    if at_least(finding.severity, "SEV3"):
+        return finding.entities
+    return tuple(entity for entity in finding.entities if not entity.startswith("resource:"))
 
 
 def utc(timestamp: float) -> datetime:

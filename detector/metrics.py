@@ -23,6 +23,8 @@ from detector.events import KINDS, Reject
 from detector.findings import Finding
 from detector.scoring import VERDICTS
 from detector.severity import SEVERITIES, Severity
+from detector.suppressions import KINDS as SUPPRESSION_KINDS
+from detector.suppressions import kind_of
 
 STAGES: Final = ("decode", "score", "correlate", "write", "checkpoint")
 REJECT_REASONS: Final[tuple[str, ...]] = get_args(get_type_hints(Reject)["reason"])
@@ -115,6 +117,8 @@ class Metrics:
         for detector in detectors:
             for severity in SEVERITIES:
                 self.findings.labels(detector, severity)
+        for kind in SUPPRESSION_KINDS:
+            self.findings_suppressed.labels(kind)
         for reason in REJECT_REASONS:
             self.rejects.labels(reason)
         for severity in SEVERITIES:
@@ -129,6 +133,9 @@ class Metrics:
         self.verdicts = self._counter("events_verdict", "Events by how scoring took them.", "verdict")
         self.rejects = self._counter("rejects", "Messages that could not be decoded.", "reason")
         self.findings = self._counter("findings", "Findings made.", "detector", "severity")
+        self.findings_suppressed = self._counter(
+            "findings_suppressed", "Findings that a mute or an approved endpoint silenced.", "reason"
+        )
         self.alerts = self._counter("alerts", "Versions of alerts made.", "severity", "status")
         self.alert_latency = self._histogram(
             "alert_latency_seconds", "From the event time of what raised an alert to its making.", _LATENCY
@@ -176,9 +183,11 @@ class Metrics:
             self._verdict_children[verdict].inc(count)
 
     def count_findings(self, findings: Iterable[Finding]) -> None:
-        """Findings of a batch."""
+        """Findings of a batch, those that are suppressed among them."""
         for finding in findings:
             self.findings.labels(finding.detector, finding.severity).inc()
+            if finding.suppressed is not None:
+                self.findings_suppressed.labels(kind_of(finding.suppressed)).inc()
 
     def count_alerts(self, alerts: Iterable[Alert], now: float) -> None:
         """Alerts of a batch, made at `now` (unix seconds); the latency is that of first versions only."""

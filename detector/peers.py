@@ -9,6 +9,8 @@ from typing import Any, Final, Self
 
 from river.stats import Var
 
+from detector.budget import PastScores
+from detector.habits import HabitSums
 from models.novelty import probability_of_new
 from models.rate import Prior
 
@@ -139,12 +141,14 @@ def _moments(n: float, mean: float, squares: float) -> Var:
 
 
 class PeerSummary:
-    """What one partition knows about its roles."""
+    """What one partition knows about its roles, how its tests came out, and what its principals are used to."""
 
-    __slots__ = ("roles",)
+    __slots__ = ("habits", "roles", "tests")
 
     def __init__(self) -> None:
         self.roles: dict[str, Group] = {"": Group()}
+        self.tests = PastScores()
+        self.habits = HabitSums()
 
     def role(self, name: str) -> Group:
         """The sums of a role, made when first asked for; past `ROLES_MOST` roles, those of no role."""
@@ -155,13 +159,28 @@ class PeerSummary:
             group = self.roles[name] = Group()
         return group
 
-    def snapshot(self) -> dict[str, Any]:
-        """Plain data by role."""
-        return {name: group.snapshot() for name, group in self.roles.items()}
+    def published(self, earlier: "PeerSummary | None") -> "PeerSummary":
+        """A copy to be published; tests and habits as they were in `earlier`, if given."""
+        copy = PeerSummary()
+        copy.roles = {name: Group().restore(group.snapshot()) for name, group in self.roles.items()}
+        if earlier is not None:
+            copy.tests, copy.habits = earlier.tests, earlier.habits
+        else:
+            copy.tests.restore(self.tests.snapshot())
+            copy.habits.restore(self.habits.snapshot())
+        return copy
 
-    def restore(self, state: dict[str, Any]) -> Self:
+    def snapshot(self) -> list[Any]:
+        """[{role: group}, tests, habits]."""
+        roles = {name: group.snapshot() for name, group in self.roles.items()}
+        return [roles, self.tests.snapshot(), self.habits.snapshot()]
+
+    def restore(self, state: list[Any]) -> Self:
         """Take over a snapshot."""
-        self.roles = {name: Group().restore(group) for name, group in state.items()}
+        roles, tests, habits = state
+        self.roles = {name: Group().restore(group) for name, group in roles.items()}
+        self.tests.restore(tests)
+        self.habits.restore(habits)
         return self
 
 

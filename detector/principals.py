@@ -12,10 +12,11 @@ from detector.events import ActorKind
 class PrincipalState:
     """One principal: who it is, since when it is known, its approvals, and each detector's state of it.
 
-    Times are unix seconds of event time. A pinned one (under a stop) is not forgotten to make room.
+    Times are unix seconds of event time. A pinned one (under a stop) is not forgotten to make room. `tests` are
+    by channel the hour of the last test and the highest score in it.
     """
 
-    __slots__ = ("events", "first_seen", "id", "kind", "last_seen", "ledger", "pinned", "role", "states")
+    __slots__ = ("events", "first_seen", "id", "kind", "last_seen", "ledger", "pinned", "role", "states", "tests")
 
     def __init__(self, principal: str, kind: ActorKind, role: str, first_seen: float) -> None:
         self.id = principal
@@ -27,6 +28,7 @@ class PrincipalState:
         self.pinned = False
         self.ledger = ApprovalLedger()
         self.states: dict[str, Any] = {}
+        self.tests: dict[str, tuple[float, float]] = {}
 
 
 class PrincipalStore:

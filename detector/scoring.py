@@ -7,39 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
 from detector.approvals import stopped_after
+from detector.budget import BudgetSettings, PastScores, Thresholds
 from detector.charter import Charters
 from detector.detectors.base import Context, Detector, flags
 from detector.events import KINDS, Envelope, Event, Kind
 from detector.findings import Finding
-from detector.peers import PeerSummary, Priors
-from detector.principals import PrincipalState, PrincipalStore, dump_ledger, load_ledger
+from detector.habits import HabitPriors
+from detector.knowledge import Knowledge
+from detector.partitions import PartitionState, ScoringSettings
+from detector.peers import Priors
+from detector.principals import PrincipalState
+from detector.suppressions import Suppressions, is_accepted
 
-STATE_VERSION: Final = 1
+DAY: Final = 86400.0
 
 Verdict = Literal["scored", "late", "future", "duplicate", "error"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-
-
-class ScoringSettings(BaseModel):
-    """Bounds and event-time rules of scoring."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allowed_lateness: float = Field(
-        3600.0, ge=0, description="Seconds behind the partition's watermark up to which events are scored."
-    )
-    allowed_skew: float = Field(
-        300.0, ge=0, description="Seconds ahead of its arrival from which an event is from the future."
-    )
-    max_principals: int = Field(100_000, ge=1, description="Principals remembered by each partition.")
-    idle_days: float = Field(45.0, gt=0, description="Days after which an unused principal is forgotten.")
-    dedup_window: int = Field(50_000, ge=1, description="Event ids remembered by each partition.")
-    peers_every: float = Field(
-        3600.0, gt=0, description="Seconds of event time after which peers' knowledge is exchanged."
-    )
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -50,25 +35,6 @@ class Scored(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class PartitionState:
-    """All that scoring remembers of one partition.
-
-    `watermark` is the highest accepted event time (unix seconds). `recent` and `older` are two generations
-    of event ids: a full generation replaces the older one, so between one and two windows are remembered.
-    `published` are the peers' sums as of the last boundary, `accumulating` those since the start.
-    """
-
-    __slots__ = ("accumulating", "older", "principals", "published", "recent", "watermark")
-
-    def __init__(self, settings: ScoringSettings) -> None:
-        self.watermark = float("-inf")
-        self.recent: dict[str, None] = {}
-        self.older: dict[str, None] = {}
-        self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0)
-        self.accumulating = PeerSummary()
-        self.published = PeerSummary()
-
-
 class Scoring:
     """The first stage: owns the state of the partitions that were opened, and the priors they share.
 
@@ -76,6 +42,8 @@ class Scoring:
         detectors: The detectors that run, in the order in which their findings are told.
         settings: Bounds and event-time rules.
         charters: What agents were given to do.
+        budget: How many false alerts a day are looked at.
+        suppressions: The operator's lists of destinations, and what findings are marked by.
     """
 
     def __init__(
@@ -83,15 +51,20 @@ class Scoring:
         detectors: Sequence[Detector[Any]],
         settings: ScoringSettings | None = None,
         charters: Charters | None = None,
+        budget: BudgetSettings | None = None,
+        suppressions: Suppressions | None = None,
     ) -> None:
         self._settings = settings or ScoringSettings()
         self._charters = charters or Charters()
+        self._suppressions = suppressions or Suppressions()
         self._detectors = {detector.name: detector for detector in detectors}
         self._by_kind: Mapping[Kind, tuple[Detector[Any], ...]] = {
             kind: tuple(d for d in detectors if kind in d.kinds) for kind in KINDS
         }
         self._partitions: dict[tuple[str, int], PartitionState] = {}
-        self._priors = Priors()
+        self._budget = budget or BudgetSettings()
+        self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
+        self._knowledge = Knowledge(Priors(), Thresholds(self._budget, self._channels), HabitPriors())
         self._restored_version = 0.0
 
     @property
@@ -102,7 +75,7 @@ class Scoring:
     @property
     def peers_version(self) -> float:
         """Event time (unix seconds) of the boundary that the peers' knowledge in force was taken at."""
-        return self._priors.version
+        return self._knowledge.version
 
     @property
     def watermark(self) -> float:
@@ -118,7 +91,8 @@ class Scoring:
         """
         state = PartitionState(self._settings)
         if snapshot is not None:
-            self._restore(state, snapshot)
+            state.restore(snapshot, self._detectors)
+            self._restored_version = max(self._restored_version, snapshot["priors_version"])
         self._partitions[partition] = state
 
     def close(self, partition: tuple[str, int]) -> None:
@@ -143,13 +117,18 @@ class Scoring:
         verdict = self._admit(state, event, now, envelope.received_at)
         if verdict != "scored":
             return Scored(verdict)
-        if now // self._settings.peers_every > self._priors.version // self._settings.peers_every:
+        if now // self._settings.peers_every > self._knowledge.version // self._settings.peers_every:
             self._exchange(now)
+        event, vouched = self._suppressions.zones.resolve(event)
         principal = self._principal(state, event, now)
-        context = Context(principal, self._priors, state.accumulating.role(principal.role), now)
+        role, sums = principal.role, state.accumulating
+        context = Context(principal, self._knowledge, sums.role(role), sums.habits.role(role), now)
+        context.vouched = vouched
         context.charter = self._charters.of(principal.id, principal.role)
         self._hear(event, principal, context)
         findings = self._judge(event, principal, context)
+        if context.tests:
+            self._count_tests(context, state.accumulating.tests)
         principal.events += 1
         return Scored("scored", findings)
 
@@ -168,15 +147,40 @@ class Scoring:
         return "scored"
 
     def _exchange(self, now: float) -> None:
-        """Publish every partition's sums and take their merger into force until the next boundary."""
-        for state in self._partitions.values():
-            state.published = PeerSummary().restore(state.accumulating.snapshot())
-        boundary = now // self._settings.peers_every * self._settings.peers_every
-        self._merge_published(boundary)
+        """Publish every partition's sums and take their merger into force until the next boundary.
 
-    def _merge_published(self, version: float) -> None:
-        in_order = sorted(self._partitions.items())
-        self._priors = Priors(version, (state.published for _, state in in_order))
+        Tests and habits are published daily: reading them out costs milliseconds, and neither should flutter.
+        """
+        boundary = now // self._settings.peers_every * self._settings.peers_every
+        before = self._knowledge.version
+        days = boundary // DAY - before // DAY
+        for state in self._partitions.values():
+            if days:
+                state.accumulating.tests.age(days if before else 0.0)
+            state.published = state.accumulating.published(None if days else state.published)
+        self._merge_published(boundary, daily=days > 0)
+
+    def _merge_published(self, version: float, *, daily: bool) -> None:
+        in_order = [state.published for _, state in sorted(self._partitions.items())]
+        known, priors = self._knowledge, Priors(version, in_order)
+        if daily:
+            tests = Thresholds(self._budget, self._channels, (summary.tests for summary in in_order))
+            self._knowledge = Knowledge(priors, tests, HabitPriors(summary.habits for summary in in_order))
+        else:
+            self._knowledge = Knowledge(priors, known.thresholds, known.habits)
+
+    @staticmethod
+    def _count_tests(context: Context, tests: PastScores) -> None:
+        """Note the scores of an event; the highest of an hour is one test, counted when the hour is over."""
+        principal, hour = context.principal, context.now // 3600.0
+        for channel, score in context.tests:
+            noted = principal.tests.get(channel)
+            if noted is None or hour > noted[0]:
+                if noted is not None:
+                    tests.learn(principal.role, channel, noted[1])
+                principal.tests[channel] = hour, score
+            elif score > noted[1]:
+                principal.tests[channel] = noted[0], score
 
     def _principal(self, state: PartitionState, event: Event, now: float) -> PrincipalState:
         """The principal's state; an actor's own events tell its kind and role, orders to it do not."""
@@ -212,8 +216,8 @@ class Scoring:
         states = [self._state_of(detector, principal) for detector in detectors]
         found: list[Finding] = []
         for detector, state in zip(detectors, states, strict=True):
-            found.extend(detector.detect(event, state, context))
-        context.suspect = flags(found) or any(
+            found.extend(self._suppressions.mark(finding, event) for finding in detector.detect(event, state, context))
+        context.suspect = flags(finding for finding in found if not is_accepted(finding)) or any(
             detector.suspects(event, state, context) for detector, state in zip(detectors, states, strict=True)
         )
         for detector, state in zip(detectors, states, strict=True):
@@ -229,51 +233,8 @@ class Scoring:
 
     def snapshot(self, partition: tuple[str, int]) -> dict[str, Any]:
         """The partition's whole state as plain data."""
-        state = self._partitions[partition]
-        return {
-            "version": STATE_VERSION,
-            "watermark": None if state.watermark == float("-inf") else state.watermark,
-            "ids": [list(state.older), list(state.recent)],
-            "priors_version": self._priors.version,
-            "published": state.published.snapshot(),
-            "accumulating": state.accumulating.snapshot(),
-            "principals": [self._dump(principal) for principal in state.principals],
-        }
-
-    def _dump(self, principal: PrincipalState) -> list[Any]:
-        return [
-            principal.id,
-            principal.kind,
-            principal.role,
-            principal.first_seen,
-            principal.last_seen,
-            principal.events,
-            principal.pinned,
-            dump_ledger(principal.ledger),
-            {name: self._detectors[name].dump(state) for name, state in principal.states.items()},
-        ]
-
-    def _restore(self, state: PartitionState, data: Mapping[str, Any]) -> None:
-        if data.get("version") != STATE_VERSION:
-            raise ValueError(f"the saved state has version {data.get('version')}, this program reads {STATE_VERSION}")
-        state.watermark = float("-inf") if data["watermark"] is None else data["watermark"]
-        state.older, state.recent = (dict.fromkeys(ids) for ids in data["ids"])
-        state.published.restore(data["published"])
-        state.accumulating.restore(data["accumulating"])
-        for row in data["principals"]:
-            state.principals.restore(self._load(row))
-        self._restored_version = max(self._restored_version, data["priors_version"])
+        return self._partitions[partition].snapshot(self._detectors, self._knowledge.version)
 
     def settle(self) -> None:
         """Take the restored partitions' published sums into force; call once after a round of `open`."""
-        self._merge_published(max(self._priors.version, self._restored_version))
-
-    def _load(self, row: Sequence[Any]) -> PrincipalState:
-        principal_id, kind, role, first_seen, last_seen, events, pinned, ledger, states = row
-        principal = PrincipalState(principal_id, kind, role, first_seen)
-        principal.last_seen, principal.events, principal.pinned = last_seen, events, pinned
-        principal.ledger = load_ledger(ledger)
-        principal.states = {
-            name: self._detectors[name].load(state) for name, state in states.items() if name in self._detectors
-        }
-        return principal
+        self._merge_published(max(self._knowledge.version, self._restored_version), daily=True)

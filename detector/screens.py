@@ -12,6 +12,7 @@ from detector.alerts import Alert
 from detector.demo import Outcome
 from detector.replay import Replayed
 from detector.severity import Severity
+from detector.suppressions import Mute
 from detector.topics import TopicReport
 from detector.wording import duration, listing, number, plural
 
@@ -112,6 +113,13 @@ def settings_table(plain_config: Mapping[str, Any]) -> Table:
     for name, value in _flat(plain_config, ""):
         table.add_row(name, plain(str(value)))
     return table
+
+
+def expired_mute(mute: Mute) -> Text:
+    """That a mute no longer holds, and whom to ask."""
+    day = f"{mute.expires:%Y-%m-%d %H:%M %Z}"
+    text = f"mute {mute.name} ({mute.owner}) expired on {day} and silences nothing newer: renew it or take it out"
+    return Text(plain(text).plain, style="yellow")
 
 
 def _flat(value: Any, prefix: str) -> Iterable[tuple[str, Any]]:

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -33,6 +34,7 @@ from detector.stages import Stage, StageShell
 from detector.store.client import Store, connect
 from detector.store.migrate import migrate
 from detector.store.queries import stored_positions
+from detector.suppressions import expired
 from detector.ticks import Ticker
 
 log = structlog.get_logger(__name__)
@@ -103,6 +105,8 @@ class Service:
             self.metrics.registry, where.address, where.port, healthy=self._healthy, ready=self._ready
         ) as monitoring:
             log.info("service_started", stages=self._names, metrics=f"{monitoring.address}:{monitoring.port}")
+            for mute in expired(self._config.mutes, datetime.now(UTC)):
+                log.warning("mute_expired", mute=mute.name, owner=mute.owner, expired=mute.expires.isoformat())
             for runner in self._runners.values():
                 runner.start()
             threads = [threading.Thread(target=self._guard, args=(s,), name=s.name) for s in self._stages]

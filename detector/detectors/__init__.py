@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from detector.detectors.base import Detector, DetectorSettings
+from detector.detectors.behaviour import Behaviour
+from detector.detectors.forest_challenger import ForestChallenger
+from detector.detectors.goal_hijack import GoalHijack
 from detector.detectors.mass_deletion import MassDeletion
 from detector.detectors.new_endpoint import NewEndpoint
 from detector.detectors.out_of_charter import OutOfCharter
@@ -24,6 +27,9 @@ REGISTRY: Final[Mapping[str, type[Detector[Any]]]] = {
         MassDeletion,
         StopViolation,
         SensitiveRead,
+        GoalHijack,
+        Behaviour,
+        ForestChallenger,
     )
 }
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from detector.approvals import Answer
 from detector.charter import NOTHING, Charter
 from detector.endpoints import Endpoint, endpoints
-from detector.events import Actor, Event, Kind, Target
+from detector.events import Actor, Event, Kind, Target, Zone
 from detector.findings import Finding, stable_id
-from detector.peers import Group, Priors
+from detector.habits import Habits
+from detector.knowledge import Knowledge
+from detector.peers import Group
 from detector.principals import PrincipalState
 from detector.severity import Severity, at_least
 
@@ -37,25 +39,46 @@ class DetectorSettings(BaseModel):
 class Context:
     """What a detector may know besides the event and its own state.
 
-    `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs, `group` the
-    sums of the principal's role that this partition adds up (to learn into), `priors` the peers' knowledge
-    in force (to judge by). `suspect` is set before learning: the event was flagged, or belongs to something
-    that was, and must not become normal. `novelty` is the probability of an endpoint as new as the one that
-    the event sends to, for detectors that run after `new_endpoint`; 1 when it is known.
+    `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs. `group` and
+    `own_habits` are the sums of the principal's role that this partition adds up (to learn into); `priors`,
+    `habits` and `thresholds` are the peers' knowledge in force (to judge by). `suspect` is set before learning:
+    the event was flagged, or belongs to something that was, and must not become normal. `novelty` is the
+    probability of an endpoint as new as the one that the event sends to, for detectors that run after
+    `new_endpoint`; 1 when it is known. `tests` are the scores that were held against a limit, by channel.
+    `vouched` is the zone that the source told of a destination that the operator's own list approves; None
+    for any other.
     """
 
-    __slots__ = ("answer", "charter", "group", "novelty", "now", "principal", "priors", "reached", "suspect")
+    __slots__ = (
+        "answer", "charter", "group", "habits", "novelty", "now", "own_habits", "principal", "priors", "reached",
+        "suspect", "tests", "thresholds", "vouched",
+    )  # fmt: skip
 
-    def __init__(self, principal: PrincipalState, priors: Priors, group: Group, now: float) -> None:
+    def __init__(
+        self, principal: PrincipalState, known: Knowledge, group: Group, own_habits: Habits, now: float
+    ) -> None:
         self.principal = principal
-        self.priors = priors
+        self.priors = known.priors
+        self.thresholds = known.thresholds
+        self.habits = known.habits
         self.group = group
+        self.own_habits = own_habits
         self.now = now
         self.charter: Charter = NOTHING
         self.answer: Answer = "not_needed"
         self.suspect = False
+        self.vouched: Zone | None = None
         self.reached: list[Endpoint] | None = None
         self.novelty = 1.0
+        self.tests: list[tuple[str, float]] = []
+
+    def test(self, channel: str, score: float, starting_p: float) -> bool:
+        """Whether a score (-log10 of a p-value) is beyond the limit that the budget gives; counts as a test."""
+        limit = self.thresholds.limit(self.principal.role, channel, starting_p)
+        # Gross outliers are cut: they must show that the limit is passed, not move it by their size. What only
+        # just passes counts in full, or the budget would be drawn in by its own findings.
+        self.tests.append((channel, min(score, limit.score + 2.0)))
+        return score > limit.score
 
     def endpoints(self, event: Event) -> list[Endpoint]:
         """The endpoints that the event reached, taken apart once however often they are asked for."""
@@ -89,10 +112,17 @@ class Detector(ABC, Generic[StateT]):
     runbook: ClassVar[str]
     tags: ClassVar[tuple[str, ...]]
     kinds: ClassVar[frozenset[Kind]]
+    channels: ClassVar[tuple[str, ...]] = ()
+    """What a statistical detector tests, each with its part of the budget of false alerts."""
     Settings: ClassVar[type[DetectorSettings]] = DetectorSettings
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @classmethod
+    def for_examples(cls) -> Self:
+        """The detector as its examples run it: with default settings, and a model of its own if it needs one."""
+        return cls(cls.Settings())
 
     @abstractmethod
     def new_state(self) -> StateT:

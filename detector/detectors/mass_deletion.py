@@ -60,6 +60,7 @@ class MassDeletion(Detector[Deletions]):
     runbook = "Stop the agent, restore from the trash or a backup before its retention ends."
     tags = (f"{OWASP_AGENTIC}:ASI02", f"{ATLAS}:AML.T0101", f"{ATTACK}:T1485", f"{ATTACK}:T1070.008")
     kinds = frozenset({"delete"})
+    channels = ("mass_deletion",)
 
     class Settings(DetectorSettings):
         """Thresholds of `mass_deletion`."""
@@ -120,7 +121,8 @@ class MassDeletion(Detector[Deletions]):
             return "share_of_container"
         if context.answer not in {"approved", "not_needed"} and (judged.total >= self.settings.unconfirmed_records):
             return "unconfirmed"
-        if judged.p_value < self.settings.p and judged.total >= self.settings.min_records and not approved:
+        score = log10_surprise(judged.p_value) if judged.total >= self.settings.min_records and not approved else 0.0
+        if context.test(self.name, score, self.settings.p):
             return "rate"
         return None
 

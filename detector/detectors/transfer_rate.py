@@ -75,7 +75,8 @@ def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
         return []
     # A transfer to nobody knows where is taken for one to the outside.
     zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
-    stray = zone == "approved" and any(effective_zone(e, context) in OUTSIDE for e in context.endpoints(event))
+    doubtful = zone == "approved" and context.vouched is None
+    stray = doubtful and any(effective_zone(e, context) in OUTSIDE for e in context.endpoints(event))
     side = "outside" if zone in OUTSIDE or stray else "inside"
     units = (("bytes", event.bytes_out), ("records", event.records))
     return [(f"{unit} {side}", float(amount)) for unit, amount in units if amount]
@@ -102,6 +103,7 @@ class TransferRate(Detector[Flows]):
         f"{ATTACK}:T1537",
     )
     kinds = frozenset({"access", "transfer", "call", "publish"})
+    channels = ("transfer_rate outside", "transfer_rate inside")
 
     class Settings(DetectorSettings):
         """Thresholds of `transfer_rate`."""
@@ -137,7 +139,7 @@ class TransferRate(Detector[Flows]):
             channel = state.channels.get(name) or Channel(self.params)
             judged = self._judge(name, amount, channel, state, context)
             if (
-                self._fires(name, judged)
+                self._is_beyond(name, judged, context)
                 and self._is_news(channel, judged, context.now)
                 and (best is None or judged.p_value < best[1].p_value)
             ):
@@ -156,10 +158,12 @@ class TransferRate(Detector[Flows]):
         strange = context.novelty if name.endswith("outside") else 1.0
         return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share) * strange)
 
-    def _fires(self, name: str, judged: Judgement) -> bool:
-        limit = self.settings.outside_p if name.endswith("outside") else self.settings.inside_p
-        least = self.settings.min_bytes if name.startswith("bytes") else self.settings.min_records
-        return judged.p_value < limit and judged.total >= least
+    def _is_beyond(self, name: str, judged: Judgement, context: Context) -> bool:
+        unit, side = name.split()
+        least = self.settings.min_bytes if unit == "bytes" else self.settings.min_records
+        score = log10_surprise(judged.p_value) if judged.total >= least else 0.0
+        starting_p = self.settings.outside_p if side == "outside" else self.settings.inside_p
+        return context.test(f"{self.name} {side}", score, starting_p)
 
     def _is_news(self, channel: Channel, judged: Judgement, now: float) -> bool:
         return (

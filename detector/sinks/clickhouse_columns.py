@@ -162,6 +162,7 @@ def finding_columns(findings: Sequence[Finding]) -> Columns:
         "entities": [finding.entities for finding in findings],
         "tags": [finding.tags for finding in findings],
         "evidence": [_json(finding.evidence) for finding in findings],
+        "suppressed": [finding.suppressed or "" for finding in findings],
     }
 
 

@@ -20,7 +20,7 @@ ALL = sorted(REGISTRY)
 
 
 def made(name: str) -> Detector[Any]:
-    return REGISTRY[name](REGISTRY[name].Settings())
+    return REGISTRY[name].for_examples()
 
 
 def run(scoring: Scoring, events: Sequence[Event], start: int = 0) -> list[tuple[Finding, ...]]:

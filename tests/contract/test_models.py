@@ -6,10 +6,16 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 import pytest
 
+from models.base import log10_surprise
+from models.behaviour import Behaviour, BehaviourParams, SampleParams, VectorSample
+from models.forest import Forest, ForestParams
 from models.novelty import Novelty, NoveltyParams
-from models.rate import DecayedRate, Prior, RateParams
+from models.rate import DecayedRate, LevelParams, Prior, RateParams
+from models.sequence import ActionCounts, ActionPrior, Sequence, SequenceParams
+from models.tail import Tail, TailParams
 from tests.support.checks import must_fail
 
 PRIOR = (Prior(9.0, 1.0, 50.0),) * 3
@@ -31,6 +37,23 @@ class RateStream:
         return RateStream()
 
 
+class AnyStream:
+    """A rate that is told nothing, fed with levels on both sides of 0; some are no numbers."""
+
+    def __init__(self) -> None:
+        self.model = DecayedRate(levels=LevelParams(window=500))
+
+    def learn(self, rng: random.Random, time: float) -> None:
+        value = math.nan if rng.random() < 0.01 else rng.gauss(0.0, 3.0) + 10.0 * math.sin(time / 13_750.0)
+        self.model.learn_one(value, time, flagged=rng.random() < 0.05)
+
+    def scores(self, time: float) -> list[float]:
+        return [self.model.score_one(value, time) for value in (0.0, -10.0, 1e7, -1e300, math.nan)]
+
+    def fresh(self) -> "AnyStream":
+        return AnyStream()
+
+
 class NoveltyStream:
     """A stream of names, some of them new."""
 
@@ -47,7 +70,105 @@ class NoveltyStream:
         return NoveltyStream()
 
 
-STREAMS: list[Callable[[], Any]] = [RateStream, NoveltyStream]
+class TailStream:
+    """A tail fed with scores, one in five of them 0."""
+
+    def __init__(self) -> None:
+        self.model = Tail(TailParams(capacity=256, half_life=5_000))
+
+    def learn(self, rng: random.Random, time: float) -> None:  # noqa: ARG002 - a tail knows no time
+        self.model.learn_one(max(rng.expovariate(1.0) - 0.22, 0.0))
+
+    def scores(self, time: float) -> list[float]:
+        return [self.model.score_one(score) for score in (0.0, 2.5, 40.0, time, math.inf, math.nan)]
+
+    def fresh(self) -> "TailStream":
+        return TailStream()
+
+
+class ForestStream:
+    """A forest, which learns nothing once it is grown; one that is fresh was grown on other rows."""
+
+    def __init__(self, seed: int = 1) -> None:
+        rows = np.random.default_rng(seed).random((400, 3))
+        self.model = Forest.fit(rows[:300], ("a", "b", "c"), ForestParams(trees=5)).calibrate(rows[300:])
+
+    def learn(self, rng: random.Random, time: float) -> None:
+        pass
+
+    def scores(self, time: float) -> list[float]:
+        vectors = ([0.5, 0.5, time % 1.0], [9.0, 0.5, 0.5], [-1e9, 1e9, 0.0])
+        scores = [self.model.score_one(vector) for vector in vectors]
+        return [*scores, *map(self.model.p_value, scores)]
+
+    def fresh(self) -> "ForestStream":
+        return ForestStream(seed=2)
+
+
+class SequenceStream:
+    """A principal's actions, some of them new."""
+
+    def __init__(self) -> None:
+        self.model = Sequence(SequenceParams(memory=64, capacity=60))
+
+    def learn(self, rng: random.Random, time: float) -> None:
+        action = f"act-{int(rng.paretovariate(0.8))}"
+        self.model.learn_one(action, self.model.score_one(action), flagged=time % 20 < 1)
+
+    def scores(self, time: float) -> list[float]:
+        singles = [self.model.score_one(f"act-{n}", base=0.5) for n in (1, 2, int(time))]
+        return [*singles, *map(self.model.score_run, singles)]
+
+    def fresh(self) -> "SequenceStream":
+        return SequenceStream()
+
+
+class ActionsStream:
+    """What peers do after what."""
+
+    def __init__(self) -> None:
+        self.model = ActionCounts(capacity=100)
+
+    def learn(self, rng: random.Random, time: float) -> None:  # noqa: ARG002 - counts know no time
+        self.model.add(f"\n\nact-{int(rng.paretovariate(0.8))}", f"act-{int(rng.paretovariate(0.8))}")
+
+    def scores(self, time: float) -> list[float]:
+        prior, contexts = ActionPrior(self.model), ("", "\nact-1", "\n\nact-1")
+        return [log10_surprise(prior.probability(contexts, f"act-{n}")) for n in (1, 2, int(time))]
+
+    def fresh(self) -> "ActionsStream":
+        return ActionsStream()
+
+
+class BehaviourStream:
+    """Hours of peers."""
+
+    def __init__(self) -> None:
+        self.model = VectorSample("abc", SampleParams(span=24, strata=2, size=40))
+
+    def learn(self, rng: random.Random, time: float) -> None:
+        vector = {name: rng.betavariate(2, 5) for name in "cab"}
+        self.model.add(f"agent-{rng.randrange(9)}", int(time // 3600), vector)
+
+    def scores(self, time: float) -> list[float]:
+        behaviour = Behaviour(self.model, BehaviourParams(least=20))
+        vectors = [{"a": 0.3, "b": 0.2, "c": 0.3}, {"a": time, "b": math.nan}, {}]
+        return [log10_surprise(behaviour.p_value(v)) for v in vectors] + [behaviour.score_one(v) for v in vectors]
+
+    def fresh(self) -> "BehaviourStream":
+        return BehaviourStream()
+
+
+STREAMS: list[Callable[[], Any]] = [
+    RateStream,
+    AnyStream,
+    NoveltyStream,
+    TailStream,
+    ForestStream,
+    SequenceStream,
+    ActionsStream,
+    BehaviourStream,
+]
 
 
 def fed(make: Callable[[], Any], count: int = 400) -> tuple[Any, float]:

@@ -149,3 +149,25 @@ def test_a_missing_topic_is_said_with_the_remedy(kafka_bootstrap: str, tmp_path:
         assert running.process.wait(60) == 1
     assert "create it with `detector topics`" in running.log
     assert "Traceback" not in running.log
+
+
+def test_what_is_muted_is_stored_with_the_name_of_the_mute_and_told_to_nobody(
+    kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    order = {"reason": "a drill", "owner": "ops", "principals": ["mail-assistant*"], "up_to": "SEV0"}
+    over, drill = ("over", "2026-01-01T00:00:00Z"), ("drill", "9999-01-01T00:00:00Z")
+    mutes = [{"name": name, "expires": expires, **order} for name, expires in (over, drill)]
+    deployment = Deployment(kafka_bootstrap, tmp_path, mutes=mutes)
+    deployment.command("topics")
+    deployment.command("produce", str(SAMPLES / "inbox_deletion" / "events.ndjson.gz"))
+    with Running(deployment) as running:
+        until(deployment.is_done, running)
+        muted = running.metric("detector_findings_suppressed_total", reason="mute")
+        assert '"mute_expired"' in running.log
+        assert '"over"' in running.log
+        assert running.stop() == 0
+    told = deployment.alert_versions().values()
+    assert not any(name.startswith("mail-assistant") for alert in told for name in alert.principals)
+    rows = deployment.query("SELECT suppressed, count() FROM findings WHERE severity <= 'SEV1' GROUP BY suppressed")
+    assert [reason for reason, _ in rows] == ["mute:drill"]
+    assert deployment.query("SELECT count() FROM findings WHERE suppressed != ''") == [[muted]]

@@ -15,7 +15,8 @@ from detector.sinks.clickhouse_columns import (
 )
 from detector.store.client import Store, connect
 from detector.store.errors import StoreError
-from detector.store.migrate import migrate
+from detector.store.migrate import load, migrate, packaged
+from tests.support.nouns import a_finding
 
 pytestmark = pytest.mark.chdb
 
@@ -34,7 +35,7 @@ def table(name: str) -> str:
 def test_the_second_time_there_is_nothing_to_do(embedded_url: str) -> None:
     with connect(embedded_url) as store:
         first = [migration.label for migration in migrate(store, clock=lambda: 1_760_000_000.5)]
-        assert first == ["0001_events", "0002_findings", "0003_alerts", "0004_rejects"]
+        assert first == ["0001_events", "0002_findings", "0003_alerts", "0004_rejects", "0005_findings_suppressed"]
         assert migrate(store) == []
         recorded = store.client.query(
             "SELECT version, name, length(sha256), toUnixTimestamp64Milli(applied_at) FROM schema_migrations "
@@ -42,6 +43,19 @@ def test_the_second_time_there_is_nothing_to_do(embedded_url: str) -> None:
         ).result_rows
         assert [f"{version:04}_{name}" for version, name, _, _ in recorded] == first
         assert {row[2:] for row in recorded} == {(64, 1_760_000_000_500)}
+
+
+def test_findings_from_before_suppressions_were_kept_are_suppressed_by_nothing(
+    embedded_url: str, tmp_path: Path
+) -> None:
+    before = {f"_{m.label}": m.sql for m in load(packaged()) if m.version < 5}
+    with connect(embedded_url) as store:
+        migrate(store, folder=folder_with(tmp_path, **before))
+        old = finding_columns([a_finding(1)])
+        del old["suppressed"]
+        store.client.insert("findings_data", list(old.values()), column_names=list(old), column_oriented=True)
+        migrate(store, folder=folder_with(tmp_path, **{f"_{m.label}": m.sql for m in load(packaged())}))
+        assert store.client.query("SELECT id, suppressed FROM findings").result_rows == [("f-1", "")]
 
 
 def test_every_table_and_column_says_what_it_is(embedded_store: Store) -> None:

@@ -177,12 +177,13 @@ def test_an_expiry_that_means_never_is_the_last_day_the_store_holds(embedded_sto
 def test_findings_come_back(embedded_store: Store) -> None:
     findings = [
         a_finding(1, session="s-1", tags=("ASI02:2026", "T1567"), evidence={"bytes": 5, "hosts": ["a", "b"]}),
-        a_finding(2, p_value=None, entities=()),
+        a_finding(2, p_value=None, entities=(), suppressed="approved:.partner.example"),
     ]
     sink_for(embedded_store).write_findings(findings)
     found = []
     for row in read(embedded_store, "SELECT * FROM findings ORDER BY id"):
         values = {**row, "session": row["session"] or None, "evidence": msgspec.json.decode(row["evidence"])}
+        values["suppressed"] = row["suppressed"] or None
         found.append(msgspec.convert(values, type(findings[0]), strict=False))
     assert found == findings
 

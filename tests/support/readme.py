@@ -13,6 +13,7 @@ from detector.config_reference import reference
 from detector.decoding import Decoder
 from detector.replay import Replay
 from detector.sources.files import FileSource
+from tests.support import measured
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -30,7 +31,12 @@ def alert() -> str:
     return "```text\n" + "\n".join(lines) + "\n```"
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"alert": alert, "settings": reference}
+PARTS: Mapping[str, Callable[[], str]] = {
+    "alert": alert,
+    "settings": reference,
+    "evaluation": measured.evaluation,
+    "ablation": measured.ablation,
+}
 
 
 def part(name: str) -> str:

@@ -164,6 +164,20 @@ def test_check_shows_the_settings_in_force(tmp_path: Path, monkeypatch: pytest.M
     assert "hunter2" not in shown.output
 
 
+def test_check_tells_which_mutes_hold_no_more(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    given = "reason: it copies everything, owner: ops, roles: [backup]"
+    old, new = (
+        f"name: old, {given}, expires: 2026-01-01T00:00:00Z",
+        f"name: new, {given}, expires: 9999-01-01T00:00:00Z",
+    )
+    file.write_text(f"mutes: [{{{old}}}, {{{new}}}]\n")
+    shown = invoke("check", "--config", file)
+    assert shown.exit_code == 0
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("mute old (ops) expired on 2026-01-01 00:00 UTC and silences nothing newer")
+
+
 def test_the_version_is_shown() -> None:
     assert invoke("--version").stdout == f"{VERSION}\n"
 

@@ -1,6 +1,7 @@
 """Evaluation: what counts as caught, as in time, as a false alarm, and how runs are summed up."""
 
 import gzip
+import io
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
+from detector import assembly
 from detector.cli import app
 from detector.config import Config
 from detector.detectors.base import START, control, sample
 from detector.evaluate import in_memory, run
-from detector.evaluation import Outcome, Spread, summarise
+from detector.evaluation import LIBRARIES, Evaluation, Origin, Outcome, Spread, summarise
+from detector.evaluation_screen import evaluation_table
 from detector.events import Approval, Destination, Event, Target
 from detector.scenario import Expectation
 
@@ -157,3 +161,33 @@ def test_the_command_reads_folders_prints_a_table_and_writes_json(tmp_path: Path
     numbers = json.loads(target.read_bytes())
     assert numbers["families"][0]["detected"] == 1
     assert numbers["outcomes"][0]["detection"]["seconds"] == 0.0
+
+
+def test_a_run_goes_on_from_what_came_before_and_leaves_it_as_it_was() -> None:
+    before, config = assembly.pipeline(Config()), Config()
+    run(in_memory("history", "", [control("stop", 0)]), config, after=before, onward=True)
+    later = [sample(1, action="read")]
+    outcomes = [run(in_memory("later", "", later), config, after=before) for _ in range(2)]
+    assert outcomes[0] == outcomes[1]
+    assert [alarm.detectors for alarm in outcomes[0].false_alarms] == [("stop_violation",)]
+    assert run(in_memory("later", "", later), config).false_alarms == ()
+
+
+def test_events_that_were_not_scored_are_counted_and_shown() -> None:
+    evaluation = summarise([play([sample(0), sample(0), sample(1)], None)])
+    assert evaluation.families[0].unscored == 1
+    text = io.StringIO()
+    Console(file=text, width=200).print(evaluation_table(evaluation))
+    assert "1 EVENTS WERE NOT SCORED" in text.getvalue()
+
+
+def test_what_was_missed_has_no_evidence() -> None:
+    missed = summarise([play([control("approve", 0), sample(1440)], label(detectors=[], names=[]))])
+    assert (missed.families[0].detected, missed.families[0].right_detectors, missed.families[0].all_named) == (0, 0, 0)
+
+
+def test_an_evaluation_says_where_it_comes_from_and_is_read_back() -> None:
+    origin = Origin.of("2026-03-02", [1, 3])
+    assert origin.versions.keys() == {"detector", "python", *LIBRARIES}
+    evaluation = summarise([play(deletions(0), label())], origin=origin)
+    assert msgspec.json.decode(msgspec.json.encode(evaluation), type=Evaluation) == evaluation

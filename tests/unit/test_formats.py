@@ -12,6 +12,7 @@ from detector.formats import REGISTRY, Decode
 from tests.support import wild
 from tests.support.checks import must_fail
 from tests.support.events import event
+from tests.support.otel import message, span
 
 REASONS: Final = frozenset(get_args(get_type_hints(Reject)["reason"]))
 
@@ -28,12 +29,34 @@ GOOD: Final = {
             bytes_out=1000,
             attributes={"tool": "copy", "tries": [1, 2.5, None]},
         )
-    )
+    ),
+    "otel": message(
+        span(
+            "execute_tool",
+            **{
+                "gen_ai.tool.name": "send_email",
+                "gen_ai.tool.type": "copy",
+                "gen_ai.tool.call.arguments": '{"recipients": ["ann@corp.example"], "body": "see https://x.example/a"}',
+                "gen_ai.tool.call.result": "- sender: bob@corp.example\n  body: 'two\n\n    lines'",
+                "server.port": 443,
+                "tags": ["a", {"b": 1.5}],
+            },
+        )
+    ),
 }
 
 formats = pytest.mark.parametrize("name", REGISTRY)
 quickly = pytest.mark.timeout(60)
 unhurried = settings(deadline=None)
+
+
+def is_json(raw: bytes) -> bool:
+    """Whether it has the shape of JSON, whatever the letters: what is passed over is not read as UTF-8."""
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def check_answer(decode: Decode, raw: bytes) -> tuple[Event, ...] | Reject:
@@ -48,7 +71,7 @@ def check_answer(decode: Decode, raw: bytes) -> tuple[Event, ...] | Reject:
         assert answer.raw == raw
     else:
         assert isinstance(answer, tuple)
-        assert answer
+        assert answer or is_json(raw)  # nothing of ours may be in it, but it must have been understood
         assert all(isinstance(item, Event) for item in answer)
     return answer
 

@@ -38,6 +38,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("detector_events_verdict_total", {"verdict": "late"}),
         ("detector_rejects_total", {"reason": "not_json"}),
         ("detector_findings_total", {"detector": "transfer_rate", "severity": "SEV0"}),
+        ("detector_findings_suppressed_total", {"reason": "approved"}),
         ("detector_alerts_total", {"severity": "SEV1", "status": "resolved"}),
         ("detector_alert_latency_seconds_count", {}),
         ("detector_batch_seconds_count", {"stage": "score"}),
@@ -58,11 +59,13 @@ def test_counting_a_batch() -> None:
     metrics.count_events({("native", "access"): 3, ("native", "delete"): 1})
     metrics.count_events({("native", "access"): 2, ("late_format", "access"): 1})
     metrics.count_verdicts({"scored": 5, "late": 1})
-    metrics.count_findings([a_finding(1), a_finding(2), a_finding(3, severity="SEV1")])
+    metrics.count_findings([a_finding(1), a_finding(2, suppressed="mute:m"), a_finding(3, severity="SEV1")])
     assert value(metrics, "detector_events_total", format="native", kind="access") == 5
     assert value(metrics, "detector_events_total", format="late_format", kind="access") == 1
     assert value(metrics, "detector_events_verdict_total", verdict="late") == 1
     assert value(metrics, "detector_findings_total", detector="new_endpoint", severity="SEV3") == 2
+    assert value(metrics, "detector_findings_suppressed_total", reason="mute") == 1
+    assert value(metrics, "detector_findings_suppressed_total", reason="approved") == 0
 
 
 def test_the_latency_is_that_of_an_alerts_first_version() -> None:

@@ -8,7 +8,8 @@ import pytest
 from detector.detectors import build
 from detector.detectors.sensitive_read import SensitiveRead
 from detector.events import Actor, Approval, Event, Target
-from detector.scoring import Scoring, ScoringSettings
+from detector.partitions import ScoringSettings
+from detector.scoring import Scoring
 from tests.support.events import PARTITION, START, envelope, event, human, sending
 
 
@@ -160,7 +161,7 @@ def test_who_is_forgotten_counts_no_longer_as_a_member_of_its_role() -> None:
     stage = scoring(max_principals=10)
     for i in range(100):
         stage.step(envelope(event(i, actor=Actor(id=f"agent-{i}", role="mover"))))
-    (members, *_) = stage.snapshot(PARTITION)["accumulating"]["mover"]
+    (members, *_) = stage.snapshot(PARTITION)["accumulating"][0]["mover"]
     assert members == 10
 
 

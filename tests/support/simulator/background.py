@@ -42,7 +42,7 @@ def days_of(world: World, who: Principal, period: Period, silences: Iterable[Sil
             habit.act(trail, at)
         events += trail.events
     events.sort(key=lambda event: event.time)
-    closed = [*_stops(who, events), *(silence.period for silence in silences if silence.principal == who.id)]
+    closed = [*stops(who, events), *(silence.period for silence in silences if silence.principal == who.id)]
     muted = [event for event in events if _is_act_of(who, event) and any(event.time in span for span in closed)]
     ids = {event.id for event in muted}
     unasked = {event.approval.id for event in muted if event.kind == "control" and event.approval is not None}
@@ -59,8 +59,8 @@ def _is_act_of(who: Principal, event: Event) -> bool:
     return event.principal == who.id and event.action not in {"stop", "resume"}
 
 
-def _stops(who: Principal, events: list[Event]) -> Iterator[Period]:
-    """The spans from each stop of `who` to the resume after it."""
+def stops(who: Principal, events: Iterable[Event]) -> Iterator[Period]:
+    """The spans from each stop of `who` to the resume after it; events by time."""
     since: datetime | None = None
     for event in events:
         if event.kind == "control" and event.principal == who.id:

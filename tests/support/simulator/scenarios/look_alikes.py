@@ -1,10 +1,11 @@
-"""What looks like an incident and is none: big, new or sudden, and asked for. Each must stay below SEV2."""
+"""What looks like an incident and is none: much data, many deletions, many calls, all asked for."""
 
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from detector.events import Approval, Event, Permission
+from tests.support.simulator.background import Silence
 from tests.support.simulator.catalogue import (
     COLD_STORE,
     FORUM,
@@ -39,7 +40,7 @@ def first_backup(world: World, start: datetime, rng: random.Random, plan: Size) 
     sent = [
         session.send(store, COLD_STORE, 4e9 * plan.volume, "backup.upload", 0.3, approval=approval) for store in STORES
     ]
-    return _benign(trail, first_upload=sent[0], last_upload=sent[-1])
+    return benign(trail, first_upload=sent[0], last_upload=sent[-1])
 
 
 def migration(world: World, start: datetime, rng: random.Random, plan: Size) -> Story:
@@ -50,7 +51,7 @@ def migration(world: World, start: datetime, rng: random.Random, plan: Size) -> 
     approval = session.ask(trail.colleague("analyst"), "approve", f"migration to {host.name}")
     sent = [session.send(trail.pick("analytics"), host, 9e7 * plan.volume, "export", approval=approval)
             for _ in range(60)]  # fmt: skip
-    return _benign(trail, first_transfer=sent[0], last_transfer=sent[-1])
+    return benign(trail, first_transfer=sent[0], last_transfer=sent[-1])
 
 
 def onboarding(world: World, start: datetime, rng: random.Random, plan: Size) -> Story:
@@ -72,7 +73,7 @@ def onboarding(world: World, start: datetime, rng: random.Random, plan: Size) ->
         at += timedelta(seconds=lognormal(rng, 20))
     session = trail.session(at + timedelta(minutes=10), pace=75 / plan.pace)
     reads = [session.read(rng.choice(items)) for _ in range(3 * len(items))]
-    return _benign(trail, first_read=reads[0], first_grant=grants[0], last_read=reads[-1])
+    return benign(trail, first_read=reads[0], first_grant=grants[0], last_read=reads[-1])
 
 
 def confirmed_deletion(world: World, start: datetime, rng: random.Random, plan: Size) -> Story:
@@ -89,7 +90,7 @@ def confirmed_deletion(world: World, start: datetime, rng: random.Random, plan: 
         count = min(left, max(1, round(rng.normalvariate(45, 8))))
         deletes.append(delete_mail(session, left, count, approval))
         left -= count
-    return _benign(trail, first_delete=deletes[0], last_delete=deletes[-1])
+    return benign(trail, first_delete=deletes[0], last_delete=deletes[-1])
 
 
 def load_test(world: World, start: datetime, rng: random.Random, plan: Size) -> Story:
@@ -100,7 +101,7 @@ def load_test(world: World, start: datetime, rng: random.Random, plan: Size) -> 
     approval = session.ask(trail.colleague("engineer"), "approve", f"load test of {host.name}")
     calls = [session.call(host, f"/v1/orders/{rng.randint(1, 99_999)}", 9_000 * plan.volume, 2_000, approval=approval)
              for _ in range(600)]  # fmt: skip
-    return _benign(trail, first_call=calls[0], last_call=calls[-1])
+    return benign(trail, first_call=calls[0], last_call=calls[-1])
 
 
 def approved_advice(world: World, start: datetime, rng: random.Random, plan: Size) -> Story:
@@ -120,10 +121,10 @@ def approved_advice(world: World, start: datetime, rng: random.Random, plan: Siz
     )  # fmt: skip
     trail.record(change.time + timedelta(seconds=lognormal(rng, 300)), reader, "access", "query",
                  target=INSIGHTS.target(), records=300, bytes_in=400_000)  # fmt: skip
-    return _benign(trail, change=change, post=answer)
+    return benign(trail, change=change, post=answer)
 
 
-def _benign(trail: Trail, **steps: Event) -> Story:
+def benign(trail: Trail, *silences: Silence, **steps: Event) -> Story:
     """The story of a trail that expects no alert; its first step is the one that looks like harm."""
     events = tuple(sorted(trail.events, key=lambda event: event.time))
-    return Story(events, next(iter(steps.values())), steps, ())
+    return Story(events, next(iter(steps.values())), steps, (), silences)

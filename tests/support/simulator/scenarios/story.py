@@ -1,7 +1,7 @@
 """What a scenario tells: its events, where the harm begins, and what a detector should have said."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from detector.events import Approval, Event
 from detector.severity import Severity
@@ -48,6 +48,17 @@ def tell(trail: Trail, steps: Mapping[str, Event], first_harm: str, alert: Expec
     events = tuple(sorted(trail.events, key=lambda event: event.time))
     after = Silence(trail.who.id, Period(stopped_by.time, FOREVER))
     return Story(events, steps[first_harm], steps, (alert,), (after,))
+
+
+def obedient(story: Story, who: str, held: Iterable[Period]) -> Story:
+    """The story without what `who` would have done while it was held; the harm begins with what is left."""
+    spans = tuple(held)
+    events = tuple(
+        event for event in story.events if event.actor.id != who or not any(event.time in span for span in spans)
+    )
+    steps = {name: event for name, event in story.steps.items() if event in events}
+    first = next(event for event in events if event.time >= story.first_harm.time and event.actor.id == who)
+    return replace(story, events=events, first_harm=first, steps=steps)
 
 
 def chosen(world: World, role: str, name: str | None) -> Principal:

@@ -1,0 +1,45 @@
+"""The command line: `detector …`. Parses arguments and shows results; the work is done elsewhere."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from detector import VERSION, screens
+from detector.cli import live, offline
+from detector.cli.common import FAILED, KNOWN
+
+app = typer.Typer(
+    name="detector",
+    help="Detects rogue AI agents in their logs: reads events, raises explained alerts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+store_app = typer.Typer(help="The event store (ClickHouse, or chDB embedded).", no_args_is_help=True)
+for command in (
+    *(live.run, offline.replay, offline.demo, offline.evaluate, offline.train),
+    *(live.produce, live.topics, live.check),
+):
+    app.command()(command)
+store_app.command()(live.migrate)
+app.add_typer(store_app, name="store")
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    """Detects rogue AI agents in their logs: reads events, raises explained alerts."""
+    if show:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The program: known errors in one line on stderr, status 1; Ctrl-C is status 130."""
+    try:
+        app()
+    except KNOWN as error:
+        screens.stderr().print(f"detector: {error}", style="red", markup=False, highlight=False)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,82 @@
+"""What the commands share: options, progress, opening a store, and the errors that a person can mend."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from detector import screens
+from detector.checkpoint import CheckpointError
+from detector.config import Config, ConfigError
+from detector.formats import REGISTRY as FORMATS
+from detector.model_file import ModelError
+from detector.produce import ProduceError
+from detector.service import open_store
+from detector.sinks.base import Sink, SinkUnavailable
+from detector.sinks.clickhouse import ClickHouseSink
+from detector.sources.base import SourceError
+from detector.sources.files import FileSource
+from detector.store.errors import StoreError
+from detector.topics import TopicError
+from detector.train import TrainError
+
+FAILED: Final = 1
+KNOWN: Final = (
+    CheckpointError,
+    ConfigError,
+    ModelError,
+    OSError,
+    ProduceError,
+    SinkUnavailable,
+    SourceError,
+    StoreError,
+    TopicError,
+    TrainError,
+)
+"""Exceptions that tell a person what is wrong and what to do: shown in one line, without a traceback."""
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration (YAML); every setting has a default.")
+]
+FilesArgument = Annotated[list[str], typer.Argument(help="NDJSON files, plain or .gz; - for standard input.")]
+
+
+def known_format(name: str) -> str:
+    """The name of a wire format.
+
+    Raises:
+        typer.BadParameter: No such format.
+    """
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name!r} is not a format; known: {', '.join(FORMATS)}", param_hint="--format")
+    return name
+
+
+FormatOption = Annotated[
+    str, typer.Option("--format", "-f", help=f"Wire format: {', '.join(FORMATS)}.", callback=known_format)
+]
+
+
+def store_sink(settings: Config, url: str, stack: ExitStack) -> Sink:
+    """A sink into the store at `url`, open until the stack is left."""
+    with_url = settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
+    store = open_store(with_url)
+    assert store is not None  # noqa: S101 - a URL was given
+    stack.enter_context(store)
+    return ClickHouseSink(store.client, database=store.database)
+
+
+def teller(progress: Progress, name: str, source: FileSource) -> Callable[[], None]:
+    """A bar for one file, and what moves it on."""
+    bar = progress.add_task(name, total=source.size)
+    return lambda: progress.update(bar, completed=source.position)
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """Bars on standard error, if it is a terminal that wants them."""
+    console = screens.stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)

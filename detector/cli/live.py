@@ -1,0 +1,113 @@
+"""Commands around the running service: run, produce, topics, check, store."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, TextColumn
+
+from detector import screens
+from detector.cli.common import FAILED, ConfigOption, FilesArgument
+from detector.config import ConfigError
+from detector.config_file import load
+from detector.kafka_settings import client_settings
+from detector.logs import log_to_stderr
+from detector.produce import Pace
+from detector.produce import produce as publish
+from detector.publishing import key_of, lines, time_of
+from detector.service import Service, StageName, effective, open_store
+from detector.suppressions import expired
+from detector.topics import TopicPlan, create_topics
+
+
+def run(
+    config: ConfigOption = None,
+    stage: Annotated[
+        StageName, typer.Option(help="Run both stages, or one of them (for splitting over processes).")
+    ] = "both",
+) -> None:
+    """Run the service: Kafka in, findings and alerts out, until SIGTERM or Ctrl-C.
+
+    On a signal it flushes its sinks, saves its state, commits, leaves the group and exits with 0. After a
+    crash it goes on from its last checkpoint; nothing is lost, nothing counted twice.
+    """
+    log_to_stderr(logging.INFO)
+    Service(load(config), stage).run()
+
+
+def produce(
+    files: FilesArgument,
+    config: ConfigOption = None,
+    rate: Annotated[float | None, typer.Option(help="Messages a second; as fast as possible if not given.")] = None,
+    speed: Annotated[float | None, typer.Option(help="In event time, so many times faster than it happened.")] = None,
+) -> None:
+    """Publish NDJSON events to the events topic, keyed by the principal they concern."""
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    try:
+        pace = Pace(rate=rate, speedup=speed, time_of=time_of)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--rate, --speed") from error
+    console = screens.stderr()
+    with Progress(
+        TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} messages"), console=console
+    ) as bar:
+        task = bar.add_task(f"to {settings.kafka.topics.events}", total=None)
+        done = publish(
+            client_settings(settings.kafka),
+            settings.kafka.topics.events,
+            lines(files),
+            key_of=key_of,
+            pace=pace,
+            on_progress=lambda count: bar.update(task, completed=count),
+        )
+    console.print(f"{done.sent} messages published in {done.seconds:.1f} s, {done.failed} failed")
+    if done.failed:
+        console.print(f"errors: {dict(done.errors)}", markup=False)
+        raise typer.Exit(FAILED)
+
+
+def topics(
+    config: ConfigOption = None,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of the events topic.")] = 6,
+    replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
+) -> None:
+    """Create the topics with sane partitions and retention; what exists is compared and never changed."""
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    names = settings.kafka.topics
+    plan = TopicPlan(
+        events=names.events,
+        findings=names.findings,
+        alerts=names.alerts,
+        rejects=names.rejects,
+        partitions=partitions,
+        replication_factor=replication,
+    )
+    reports = create_topics(client_settings(settings.kafka), plan)
+    screens.stderr().print(screens.topics_table(reports))
+
+
+def check(config: ConfigOption = None) -> None:
+    """Validate a configuration and show it as it takes effect; secrets show only by where they are kept."""
+    settings = load(config)
+    screens.stdout().print(screens.settings_table(effective(settings)))
+    for mute in expired(settings.mutes, datetime.now(UTC)):
+        screens.stderr().print(screens.expired_mute(mute))
+
+
+def migrate(
+    config: ConfigOption = None,
+    url: Annotated[str | None, typer.Option(help="The store; that of the configuration if not given.")] = None,
+) -> None:
+    """Bring the store's schema up to date. Safe to run again; the service does it at its start too."""
+    log_to_stderr(logging.INFO)
+    settings = load(config)
+    if url is not None:
+        settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
+    store = open_store(settings)
+    if store is None:
+        raise ConfigError("no store: give --url, or set store.url in the configuration")
+    with store:
+        screens.stderr().print(f"the schema of {store.url} is up to date", markup=False)

@@ -1,0 +1,209 @@
+"""Commands over files and history: replay, demo, evaluate, train."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.progress import Progress
+
+from detector import assembly, evaluation_screen, screens
+from detector import demo as samples
+from detector import evaluate as labelled
+from detector.cli.common import FAILED, ConfigOption, FilesArgument, FormatOption, progress_bar, store_sink, teller
+from detector.config import Config, ConfigError
+from detector.config_file import load
+from detector.decoding import Decoder
+from detector.evaluation import Evaluation, summarise
+from detector.events import Envelope, Rejected
+from detector.logs import log_to_stderr
+from detector.replay import Replay
+from detector.scenario import scenarios
+from detector.service import open_store
+from detector.sessions import SessionResult, evaluate_sessions, read_labels
+from detector.sinks.base import Sink
+from detector.sinks.files import NdjsonSink
+from detector.sources.files import FileSource
+
+
+def replay(
+    files: FilesArgument,
+    format_: FormatOption = "native",
+    config: ConfigOption = None,
+    findings: Annotated[str | None, typer.Option(help="Write findings there (NDJSON); - for stdout.")] = None,
+    alerts: Annotated[str | None, typer.Option(help="Write each version of each alert there (NDJSON).")] = None,
+    store: Annotated[str | None, typer.Option(help="Write all to this store, e.g. chdb:///tmp/store.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no tables.")] = False,
+) -> None:
+    """Run the same two stages over files; two replays of the same file give the same bytes."""
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    console = screens.stderr()
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        if findings or alerts:
+            if findings == alerts != "-":
+                raise typer.BadParameter(f"findings and alerts can't both go to {findings}", param_hint="--alerts")
+            sinks.append(stack.enter_context(NdjsonSink(findings, alerts)))
+        if store is not None:
+            sinks.append(store_sink(settings, store, stack))
+        player = Replay(assembly.pipeline(settings), Decoder(format_), sinks)
+        started = time.perf_counter()
+        with progress_bar(quiet) as progress:
+            for name in files:
+                source = FileSource(name, time.time)
+                player.run(source, teller(progress, name, source))
+        seconds = time.perf_counter() - started
+    if quiet:
+        return
+    console.print(screens.replay_summary(player.result, seconds))
+    if player.result.first_reject is not None:
+        reject = player.result.first_reject
+        console.print(
+            f"first reject: line {reject.offset + 1}: {reject.reject.reason}: {reject.reject.detail}", markup=False
+        )
+    for alert in player.result.alerts.values():
+        console.print(screens.story(alert))
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder of scenarios.")] = Path("sample_logs"),
+    store: Annotated[str, typer.Option(help="Event store to write to.")] = "chdb://./var/demo/store",
+) -> None:
+    """Stream the sample scenarios through the real pipeline into an embedded event store."""
+    log_to_stderr(logging.WARNING)
+    settings, console = Config(), screens.stderr()
+    found = scenarios(folder)
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        sinks = [store_sink(settings, store, stack)]
+        progress = stack.enter_context(progress_bar(quiet=False))
+        outcomes = []
+        for scenario in found:
+            source = FileSource(scenario.events, time.time, topic=f"demo:{scenario.expected.scenario}")
+            tell = teller(progress, scenario.expected.scenario, source)
+            outcomes.append(samples.play(scenario, source, sinks, settings, tell))
+    events = sum(outcome.events for outcome in outcomes)
+    seconds = time.perf_counter() - started
+    console.print(f"{events:,} events of {len(found)} scenarios in {seconds:.1f} s, stored in {store}", markup=False)
+    console.print(screens.demo_table(outcomes))
+    console.print("Next (the command is in .venv/bin):")
+    for line in samples.NEXT:
+        console.print(f"  {line}", markup=False, highlight=False)
+    if any(outcome.alert is None for outcome in outcomes):
+        raise typer.Exit(FAILED)
+
+
+def evaluate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of scenarios (sample_logs if none is given); with --labels, log files."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of sessions (JSON lines: session, compromised, attack_spans, phase).")
+    ] = None,
+    format_: FormatOption = "native",
+    config: ConfigOption = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all numbers there, each run among them.")] = None,
+) -> None:
+    """Measure detection on labelled scenarios, or on a log with labelled sessions.
+
+    Of scenarios: what was caught, how soon, how grave, and the false alarms. Of sessions: how many of those
+    that were taken over are flagged, at which share of the honest ones.
+    """
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    result: Evaluation | SessionResult
+    if labels is None:
+        result = _scenarios(paths, settings)
+        table = evaluation_screen.evaluation_table(result)
+    else:
+        result = _sessions(paths or [], labels, format_, settings)
+        table = evaluation_screen.sessions_table(result)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    screens.stdout().print(table)
+
+
+def _scenarios(folders: list[Path] | None, settings: Config) -> Evaluation:
+    outcomes = []
+    with progress_bar(quiet=False) as progress:
+        for scenario in (found for folder in folders or [Path("sample_logs")] for found in scenarios(folder)):
+            source = FileSource(scenario.events, time.time)
+            tell = teller(progress, scenario.folder.name, source)
+            outcomes.append(labelled.run(labelled.from_records(scenario, source, tell), settings))
+    return summarise(outcomes)
+
+
+def _sessions(files: list[Path], labels: Path, format_: str, settings: Config) -> SessionResult:
+    if not files:
+        raise typer.BadParameter("with --labels, name the log files that the sessions are in", param_hint="FILES")
+    try:
+        known = read_labels(labels.read_bytes().splitlines())
+    except ValueError as error:
+        raise ConfigError(f"{labels}: {error}") from error
+    with progress_bar(quiet=False) as progress:
+        sources = [FileSource(file, time.time) for file in files]
+        envelopes = chain.from_iterable(_envelopes(source, Decoder(format_), progress) for source in sources)
+        return evaluate_sessions(envelopes, known, settings)
+
+
+def _envelopes(source: FileSource, decoder: Decoder, progress: Progress) -> Iterator[Envelope]:
+    tell = teller(progress, source.topic, source)
+    for count, record in enumerate(source):
+        decoded = decoder.decode(record)
+        if not isinstance(decoded, Rejected):
+            yield from decoded
+        if count % 100 == 0:
+            tell()
+
+
+def train(  # noqa: PLR0913, PLR0917 - one an option
+    files: Annotated[
+        list[str] | None, typer.Argument(help="NDJSON files, plain or .gz; the event store if none is given.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the model and its card.")] = Path("var/model"),
+    format_: FormatOption = "native",
+    config: ConfigOption = None,
+    since: Annotated[datetime | None, typer.Option(help="From then on (UTC), of the store's history.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Up to then (UTC).")] = None,
+    contamination: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of the history that is taken to be strange itself.")
+    ] = 0.001,
+    seed: Annotated[int, typer.Option(help="Same data and seed, same model.")] = 0,
+) -> None:
+    """Train the challenger's isolation forest on history, and write its model card.
+
+    The model takes effect when `detectors.forest_challenger.model` names it.
+    """
+    # pandas and scikit-learn take a second to load; only this command needs them.
+    from detector.train import history, screen, training  # noqa: PLC0415
+    from models.forest import ForestParams  # noqa: PLC0415
+
+    log_to_stderr(logging.WARNING)
+    settings = load(config)
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar(quiet=False))
+        frames: Iterator[Any]
+        if files:
+            sources = [FileSource(name, time.time) for name in files]
+            tellers = [teller(progress, source.topic, source) for source in sources]
+            read = (history.from_records(s, Decoder(format_), tell) for s, tell in zip(sources, tellers, strict=True))
+            frames, told = chain.from_iterable(read), [source.topic for source in sources]
+        else:
+            store = open_store(settings)
+            if store is None:
+                raise ConfigError("no history: give files, or set store.url in the configuration")
+            stack.enter_context(store)
+            span = (None if at is None else at.replace(tzinfo=UTC) for at in (since, until))
+            planned = history.windows(store.client, *span)
+            bar = progress.add_task(store.url, total=len(planned))
+            frames, told = history.from_store(store.client, planned, lambda: progress.advance(bar)), [store.url]
+        trained = training.train(frames, out, told, ForestParams(contamination=contamination, seed=seed))
+    screens.stdout().print(screen.trained_table(trained))

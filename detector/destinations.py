@@ -1,0 +1,205 @@
+"""Destinations by the operator's word: which are the house's own, which are approved, and by which rule."""
+
+import ipaddress
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from detector.endpoints import places, segment
+from detector.events import Destination, Event, Zone
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+KNOWN_MOST: Final = 10_000
+# What is public stays public: a list says whose a place is, not who can read it. What is internal needs no word.
+DOUBTFUL: Final[frozenset[Zone]] = frozenset({"unknown", "external", "approved"})
+
+
+class Places:
+    """A list of destinations, taken apart once: hosts, suffixes, networks and patterns.
+
+    `.corp.example` is a suffix (with `corp.example` itself), `10.2.0.0/16` a network, `s3://team-*` and
+    `*@corp.example` are patterns; all else is a name. Upper and lower case are the same.
+
+    Raises:
+        ValueError: A rule that looks like a network is none.
+    """
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        self._names: dict[str, str] = {}
+        self._suffixes: dict[str, str] = {}
+        self._networks: list[tuple[Network, str]] = []
+        self._patterns: list[tuple[str, str]] = []
+        for rule in rules:
+            lower = rule.lower()
+            if _is_network(rule):
+                self._networks.append((_network(rule), rule))
+            elif rule.startswith("."):
+                self._suffixes.setdefault(lower[1:], rule)
+            elif any(sign in rule for sign in "*?["):
+                self._patterns.append((lower, rule))
+            else:
+                self._names.setdefault(lower, rule)
+
+    def find(self, name: str) -> str | None:
+        """The rule that names this host, address, account, recipient or bucket; None if there is none.
+
+        >>> Places([".corp.example", "10.2.0.0/16", "s3://team-*"]).find("mail.Corp.example")
+        '.corp.example'
+        """
+        lower = name.lower()
+        rule = self._names.get(lower)
+        if rule is None and self._suffixes:
+            parts = lower.split(".")
+            tails = (".".join(parts[start:]) for start in range(len(parts)))
+            rule = next((self._suffixes[tail] for tail in tails if tail in self._suffixes), None)
+        if rule is None and self._networks:
+            rule = self._network_of(lower)
+        if rule is None:
+            rule = next((rule for pattern, rule in self._patterns if fnmatchcase(lower, pattern)), None)
+        return rule
+
+    def _network_of(self, name: str) -> str | None:
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return None
+        return next((rule for network, rule in self._networks if address in network), None)
+
+
+@lru_cache(maxsize=1024)
+def listed(rules: tuple[str, ...]) -> Places:
+    """The places of a list, made once for each list."""
+    return Places(rules)
+
+
+def _is_network(rule: str) -> bool:
+    address, slash, bits = rule.partition("/")
+    return bool(slash) and bits.isdigit() and (":" in address or address.replace(".", "").isdigit())
+
+
+def _network(rule: str) -> Network:
+    try:
+        return ipaddress.ip_network(rule)
+    except ValueError as error:
+        raise ValueError(f"{rule} is no network: {error}") from error
+
+
+def _check(rule: str) -> None:
+    """Refuse a rule that could never fit, or that would fit everything."""
+    scheme, address, rest = rule.partition("://")
+    if address and scheme.lower() in {"http", "https"}:
+        raise ValueError(f"{rule} is a web address: write its host alone")
+    if address and "/" in rest:
+        raise ValueError(f"{rule} is a part of a bucket: write `{scheme}://{rest.partition('/')[0]}`, the whole of it")
+    if not rule.strip("*.") or (_is_network(rule) and _network(rule).prefixlen == 0):
+        raise ValueError(f"`{rule}` names every place there is: name those that you know")
+
+
+class DestinationSettings(BaseModel):
+    """Whose the places are that data goes to, where the operator knows better than the source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    internal: tuple[str, ...] = Field(
+        (),
+        description="Places of the house, judged as internal: hosts, suffixes (`.corp.example`), networks "
+        "(`10.2.0.0/16`), patterns (`s3://corp-*`, `*@corp.example`).",
+    )
+    approved: tuple[str, ...] = Field(
+        (),
+        description="Other places that data may go to, judged as approved; what `new_endpoint` says of them is "
+        "suppressed. An event counts if all that it reached is on one of the two lists; what is public stays so.",
+    )
+
+    @field_validator("internal", "approved")
+    @classmethod
+    def _each_rule_can_fit(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            _check(rule)
+        Places(rules)
+        return rules
+
+
+class Vouched(NamedTuple):
+    """A place that the operator knows: the zone it lies in, and the rule that says so."""
+
+    zone: Literal["internal", "approved"]
+    rule: str
+
+
+class Zones:
+    """What the operator's lists say of where events went. Does nothing, and costs nothing, without lists.
+
+    Args:
+        settings: The lists; a place on both is internal.
+    """
+
+    def __init__(self, settings: DestinationSettings | None = None) -> None:
+        self._settings = settings or DestinationSettings()
+        self._internal = Places(self._settings.internal)
+        self._approved = Places(self._settings.approved)
+        self._idle = not (self._settings.internal or self._settings.approved)
+        self._known: dict[str, Vouched | None] = {}
+
+    def resolve(self, event: Event) -> tuple[Event, Zone | None]:
+        """The event with the zone that the lists give its destination; itself if they say nothing new.
+
+        The lists can vouch for a place, they never cast doubt on one.
+
+        Returns:
+            The event, and the zone that its source told if the lists approve of where it went, else None: by
+            the one it is judged how much leaves the house, by the other whether a place is news.
+        """
+        if self._idle:
+            return event, None
+        to = event.destination
+        told: Zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
+        if told not in DOUBTFUL:
+            return event, None
+        found = {None if known is None else known.zone for known in map(self.vouched, places(event))}
+        if not found or None in found:
+            return event, None
+        zone: Zone = "internal" if found == {"internal"} else "approved"
+        if zone != told:
+            event = msgspec.structs.replace(event, destination=msgspec.structs.replace(to or Destination(), zone=zone))
+        return event, told if zone == "approved" else None
+
+    def approved(self, event: Event, endpoint: str) -> str | None:
+        """The rule that approves an endpoint (as `detector.endpoints` names it) which the event reached.
+
+        None if there is none, or if the event reached any place that is on neither list: only the strangest
+        endpoint of an event is told, and an approved one must not hide another.
+        """
+        if not self._settings.approved:
+            return None
+        reached = list(places(event))
+        if any(self.vouched(place) is None for place in reached):
+            return None
+        rules = (self._approved.find(place) for place in reached if _is_at(endpoint, place))
+        return next((rule for rule in rules if rule is not None), None)
+
+    def vouched(self, place: str) -> Vouched | None:
+        """What the lists say of a host, address, account, recipient or bucket; None if it is on neither."""
+        if place not in self._known:
+            if len(self._known) >= KNOWN_MOST:
+                self._known.clear()
+            self._known[place] = self._look_up(place)
+        return self._known[place]
+
+    def _look_up(self, place: str) -> Vouched | None:
+        own = self._internal.find(place)
+        if own is not None:
+            return Vouched("internal", own)
+        approved = self._approved.find(place)
+        return None if approved is None else Vouched("approved", approved)
+
+
+def _is_at(endpoint: str, place: str) -> bool:
+    """Whether an endpoint is the place, a route of that host, or the network segment of that address."""
+    name, there = endpoint.lower(), place.lower()
+    return name in {there, segment(place)} or name.startswith(f"{there}/")

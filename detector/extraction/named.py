@@ -1,0 +1,141 @@
+"""What a tool call's arguments name, and what its result names."""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from detector.events import Named
+from detector.extraction import entities, leaves
+from detector.extraction.leaves import Leaf
+
+MOST_TEXT: Final = 200_000
+MOST_NAMED: Final = 500
+_MOST_ARGUMENTS: Final = 4 << 20  # a field behind a long body is read; see `_named`
+
+_WRAPPED: Final = frozenset({"type", "text", "annotations"})
+
+
+def named_in_arguments(arguments: str | dict[str, Any] | list[Any]) -> tuple[Named, ...]:
+    """What a call was told to act on.
+
+    JSON, JSON inside its strings, Python literals, what is left of broken JSON, or plain text. A value of its
+    own is `alone`, unless its key says that it is text (`body`); under a key that says whom or where to
+    (`recipient_email`, `toAddress`), any short value is at least a name.
+
+    >>> [(item.kind, item.value, item.alone) for item in named_in_arguments('{"to": "Ann@x.com", "body": "see y.io"}')]
+    [('email', 'ann@x.com', True), ('host', 'y.io', False)]
+    """
+    if isinstance(arguments, str):
+        return _distinct(_named(_argument_leaves(arguments[:_MOST_ARGUMENTS].strip())))
+    return _distinct(_named(_unwrapped(leaves.of_structure(arguments))))
+
+
+def named_in_result(text: str) -> tuple[Named, ...]:
+    r"""What a tool returned: the fields of records `alone`, whatever stands in prose not.
+
+    Records are JSON, Python literals, lines of `key: value` and `- item` throughout, a plain list of short
+    lines, or a single word. A text that has one line of another shape is prose as a whole.
+
+    >>> [(item.value, item.alone) for item in named_in_result("- sender: a@x.com\n  body: 'ask\n\n    b@x.com'")]
+    [('a@x.com', True), ('b@x.com', False)]
+    """
+    return _distinct(_named(_result_leaves(text[:MOST_TEXT]), of_result=True))
+
+
+def _argument_leaves(text: str) -> Iterator[Leaf]:
+    found = leaves.structure(text)
+    if found is not None:
+        return _unwrapped(leaves.of_structure(found))
+    if text[:1] in {"{", "["}:
+        return leaves.of_literal(text)
+    return iter([("value", "", text)])
+
+
+def _unwrapped(found: Iterable[Leaf]) -> Iterator[Leaf]:
+    """Leaves, with those that are JSON themselves replaced by their own, once."""
+    for leaf in found:
+        inner = leaves.structure(leaf[2]) if leaf[0] == "value" and leaves.looks_structured(leaf[2]) else None
+        if inner is None:
+            yield leaf
+        else:
+            yield from leaves.of_structure(inner, leaf[1])
+
+
+def _result_leaves(text: str) -> Iterable[Leaf]:
+    indented, text = text.rstrip(), text.strip()
+    if leaves.looks_structured(text):
+        found = leaves.structure(text)
+        if found is None:
+            return leaves.of_literal(text)
+        wrapped = _wrapped_text(found)
+        return leaves.of_structure(found) if wrapped is None else _result_leaves(wrapped)
+    if text[:1] in {"{", "["}:
+        return leaves.of_literal(text)
+    if "\n" not in text and " " not in text:
+        return [("value", "", text)]
+    lines = leaves.of_lines(indented)
+    if lines is not None:
+        return lines
+    return [*(leaves.of_list(text) or ()), ("text", "", text)]
+
+
+def _wrapped_text(found: Any) -> str | None:
+    """The text of a result given as `[{"type": "text", "text": ...}]`, perhaps under `content`, as MCP does."""
+    parts = found.get("content") if isinstance(found, dict) and found.keys() <= {"content", "isError"} else found
+    if not isinstance(parts, list) or len(parts) != 1:
+        return None
+    part = parts[0]
+    if isinstance(part, dict) and part.get("type") == "text" and part.keys() <= _WRAPPED:
+        text = part.get("text")
+        return text if isinstance(text, str) else None
+    return None
+
+
+def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]:
+    """Fields first, then prose: however long the prose, it can't keep a field from being read."""
+    prose: list[tuple[str, str]] = []
+    for role, key, text in found:
+        if role == "key":
+            yield from _key(text)
+        elif role == "text" or entities.is_prose_key(key):
+            prose.append((key, text))
+        else:
+            fields = _field(key, text, of_result=of_result)
+            yield from fields
+            if entities.may_mention(text) and all(item.kind == "name" for item in fields):
+                prose.append((key, text))
+    left = MOST_TEXT
+    for key, text in prose:
+        addressed = not of_result and entities.kind_of_key(key) is not None and "\n" not in text
+        for item in entities.in_text(text[:left], key):
+            yield Named(item.kind, item.value, key, alone=True) if addressed else item
+        left = max(0, left - len(text))
+
+
+def _field(key: str, text: str, *, of_result: bool) -> tuple[Named, ...]:
+    found = entities.in_value(text, key)
+    if not found and of_result and not key and _is_name(text):
+        return (Named("name", " ".join(text.lower().split()), key, alone=True),)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _key(text: str) -> tuple[Named, ...]:
+    """A key that names something itself: `{"ann@x.com": "rw"}`, `{"Sea View": 120}`."""
+    found = entities.in_value(text, "") if "@" in text or "." in text else ()
+    if not found and " " in text and _is_name(text):
+        return (Named("name", " ".join(text.lower().split()), "", alone=True),)
+    return found
+
+
+def _is_name(text: str) -> bool:
+    return 1 < len(text) <= 80 and text[0].isalpha() and "\n" not in text and len(text.split()) <= 8
+
+
+def _distinct(found: Iterable[Named]) -> tuple[Named, ...]:
+    kept: dict[Named, None] = {}
+    for item in found:
+        kept[item] = None
+        if len(kept) >= MOST_NAMED:
+            break
+    return tuple(kept)

@@ -1,0 +1,137 @@
+"""A span of an agent -> an event, by the names of the GenAI semantic conventions.
+
+| event | span |
+| --- | --- |
+| id, trace_id, parent_id | trace id and span id; trace id; the parent's event id |
+| time | the start |
+| actor | `gen_ai.agent.id`, else its name, else `service.name`; role is the name |
+| on_behalf_of | `enduser.id` or `user.id` |
+| session | `gen_ai.conversation.id`, else `session.id`, else `mcp.session.id` |
+| action | the tool, else the operation |
+| kind | what the tool's name says that it does; `access` for a tool that reads, `call` for the rest |
+| content | what the user's messages, the arguments and the result name; see `detector.extraction` |
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from detector.events import Actor, Content, Event, Kind, Named, Outcome
+from detector.extraction import act_class, named_in_result, words
+from detector.extraction.lexicon import ActClass
+from detector.formats.otel_calls import Payload, destination, permission, records, target
+from detector.formats.otel_requests import requests
+from detector.formats.otel_spans import BadSpanError, Span
+
+# Attributes that are kept. None holds what people, models or tools said.
+KEPT: Final = (
+    *("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "gen_ai.request.model"),
+    *("gen_ai.response.model", "gen_ai.tool.type", "gen_ai.tool.call.id", "gen_ai.data_source.id"),
+    *("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "mcp.method.name", "mcp.session.id"),
+    *("server.address", "server.port", "http.request.method", "http.response.status_code", "error.type"),
+)
+KEPT_OF_RESOURCE: Final = ("service.name", "deployment.environment.name", "deployment.environment")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS: Final[Mapping[ActClass, Kind]] = {"send": "transfer", "delete": "delete", "publish": "publish"}
+_ACCESS: Final = frozenset({"retrieval", "resources/read"})
+_ASKING: Final = frozenset({"chat", "text_completion", "generate_content", "invoke_agent"})
+_DENIED: Final = re.compile(r"(?i)permission|denied|forbidden|unauthori[sz]ed|\b40[13]\b")
+
+
+def to_event(span: Span) -> Event | None:
+    """The span's event, None if it is nobody's act (a handshake, a listing of tools).
+
+    Raises:
+        BadSpanError: It names no agent or no time.
+    """
+    attributes = span.attributes
+    tool = _text(attributes, "gen_ai.tool.name", "mcp.tool.name")
+    method = _text(attributes, "mcp.method.name")
+    operation = _text(attributes, "gen_ai.operation.name") or ("execute_tool" if tool else method)
+    if not operation or (operation == method and method not in _ACCESS):
+        return None
+    called = Payload.of(attributes, "gen_ai.tool.call.arguments") if operation == "execute_tool" else Payload()
+    result = Payload.of(attributes, "gen_ai.tool.call.result")
+    action = (tool if operation == "execute_tool" else "") or operation
+    act = act_class(action) if tool and operation == "execute_tool" else None
+    reads = operation in _ACCESS or (operation == "execute_tool" and act is None)
+    named = called.named()
+    granted = permission(action, named, called.fields) if act == "share" else None
+    kind: Kind = "access" if reads else "permission" if granted else _KINDS.get(act or "other", "call")
+    return Event(
+        id=span.id,
+        time=_time(span),
+        actor=_actor(span),
+        kind=kind,
+        action=action,
+        target=target(span, operation, action, called, named),
+        destination=destination(span, operation, act, named),
+        bytes_out=called.size if act is not None else 0,
+        bytes_in=result.size,
+        records=records(result.text) if kind in {"access", "delete"} else 0,
+        permission=granted,
+        trace_id=span.trace_id,
+        parent_id=f"{span.trace_id}-{span.parent_id}" if span.parent_id else None,
+        outcome=_outcome(span),
+        content=_content(span, operation, named, result),
+        attributes=_kept(span, called, result),
+    )
+
+
+def _content(span: Span, operation: str, named: tuple[Named, ...], result: Payload) -> Content | None:
+    asked = words("\n".join(requests(span))) if operation in _ASKING else ()
+    held = named_in_result(result.text) if result.size else ()
+    return Content(asked, named, held) if asked or named or held else None
+
+
+def _actor(span: Span) -> Actor:
+    name = _text(span.attributes, "gen_ai.agent.name")
+    service = _text(span.resource, "service.name")
+    who = _text(span.attributes, "gen_ai.agent.id") or name or service
+    if not who:
+        raise BadSpanError(f"span {span.id} names no agent: gen_ai.agent.id, gen_ai.agent.name or service.name")
+    return Actor(
+        id=who,
+        role=name or service,
+        on_behalf_of=_text(span.attributes, "enduser.id", "user.id") or None,
+        session=_text(span.attributes, "gen_ai.conversation.id", "session.id", "mcp.session.id") or None,
+    )
+
+
+def _time(span: Span) -> datetime:
+    if not span.time:
+        raise BadSpanError(f"span {span.id} says no time, neither startTimeUnixNano nor endTimeUnixNano")
+    return _EPOCH + timedelta(microseconds=span.time // 1000)
+
+
+def _outcome(span: Span) -> Outcome:
+    error = _text(span.attributes, "error.type")
+    if not error and not span.error:
+        return "success"
+    return "denied" if _DENIED.search(error) or _DENIED.search(span.message[:512]) else "failure"
+
+
+def _kept(span: Span, called: Payload, result: Payload) -> dict[str, Any]:
+    kept = {key: value for key in KEPT if (value := span.attributes.get(key)) is not None}
+    kept |= {key: value for key in KEPT_OF_RESOURCE if (value := span.resource.get(key)) is not None}
+    for key, value in kept.items():
+        if type(value) is not str or len(value) > 512:
+            kept[key] = value if isinstance(value, (int, float)) else str(value)[:512]
+    for name, payload in (("arguments", called), ("result", result)):
+        if payload.size:
+            kept[f"{name}_bytes"] = payload.size
+            kept[f"{name}_blake2b"] = payload.digest
+    if span.end > span.start > 0:
+        kept["duration_seconds"] = (span.end - span.start) / 1e9
+    return kept
+
+
+def _text(source: Mapping[str, Any], *keys: str) -> str:
+    """The first of these attributes that is a word or a number, as text; "" without one."""
+    for key in keys:
+        value = source.get(key)
+        if value and (type(value) is str or type(value) is int):
+            return str(value)[:512]
+    return ""

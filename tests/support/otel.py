@@ -1,0 +1,55 @@
+"""OTLP/JSON messages as an instrumented agent's exporter writes them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+START: Final = 1_772_442_000_000_000_000
+AGENT: Final[Mapping[str, Any]] = {
+    "gen_ai.agent.id": "agent-1",
+    "gen_ai.agent.name": "assistant",
+    "gen_ai.conversation.id": "s-1",
+}
+
+
+def any_value(value: Any) -> dict[str, Any]:
+    """A Python value as OTLP has it; whole numbers as text, as the protobuf mapping of JSON asks."""
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": [any_value(inner) for inner in value]}}
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": pairs(value)}}
+    return {"stringValue": value}
+
+
+def pairs(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": any_value(value)} for key, value in values.items()]
+
+
+def span(operation: str | None, number: int = 1, /, **attributes: Any) -> dict[str, Any]:
+    """A span of `agent-1`; `number` is its id and the second that it starts in."""
+    named = {"gen_ai.operation.name": operation} if operation else {}
+    return {
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": f"{number:016x}",
+        "parentSpanId": "eee19b7ec3c1b173",
+        "name": operation or "",
+        "kind": 1,
+        "startTimeUnixNano": str(START + number * 10**9),
+        "endTimeUnixNano": str(START + number * 10**9 + 250_000_000),
+        "attributes": pairs({**named, **AGENT, **attributes}),
+        "status": {},
+    }
+
+
+def message(*spans: Mapping[str, Any], resource: Mapping[str, Any] | None = None) -> bytes:
+    """An export request of one resource."""
+    resource = {"service.name": "assistant", "deployment.environment.name": "prod"} if resource is None else resource
+    scopes = [{"scope": {"name": "agent"}, "spans": list(spans)}]
+    return msgspec.json.encode({"resourceSpans": [{"resource": {"attributes": pairs(resource)}, "scopeSpans": scopes}]})
