@@ -7,12 +7,11 @@ from zlib import crc32
 
 import msgspec
 
-from detector.events import SENSITIVE, Event, Kind, Zone
+from detector.events import OUTSIDE, SENSITIVE, Event, Kind
 from detector.wording import number, size
 
 HOUR: Final = 3600.0
 DISTINCT_MOST: Final = 64
-OUTSIDE: Final[frozenset[Zone]] = frozenset({"external", "public", "unknown"})
 
 ACTS: Final[tuple[Kind, ...]] = ("access", "transfer", "call", "permission", "publish", "delete", "auth")
 """The kinds of event that are a principal's own acts; a control event is an order to it, and is left out."""

@@ -30,6 +30,9 @@ class BudgetSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    measured: bool = Field(
+        True, description="Whether thresholds follow from measured tests; else the starting ones hold for ever."
+    )
     alerts_per_day: float = Field(
         0.2, gt=0, description="False alerts a day that all statistical detectors together may raise."
     )
@@ -113,6 +116,7 @@ class Thresholds:
     def __init__(
         self, budget: BudgetSettings, channels: Mapping[str, Iterable[str]], tests: Iterable[PastScores] = ()
     ) -> None:
+        self._measured = budget.measured
         self._alerts_per_day = shares(budget, channels)
         self._tests = PastScores()
         for counted in tests:
@@ -138,7 +142,7 @@ class Thresholds:
 
     def _limit(self, role: str, channel: str, start: float) -> Limit:
         fleet = _trusted(self._fleet.get(channel))
-        if fleet is None or self._tests.days <= 0.0:
+        if fleet is None or not self._measured or self._tests.days <= 0.0:
             return Limit(start)
         tests_per_day = fleet.draws / self._tests.days
         alpha = min(0.5, self._alerts_per_day.get(channel, 0.0) / tests_per_day)

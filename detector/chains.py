@@ -88,7 +88,9 @@ def advice_followed(posts: Mapping[str, Finding], change: Finding) -> Finding | 
 
 def exfiltration(touch: Finding | None, exit_: Finding) -> Finding | None:
     """A payload to a new outside endpoint by somebody who has just touched sensitive data for the first time."""
-    if exit_.detector != "new_endpoint" or exit_.severity == "SEV4" or touch is None:
+    if exit_.detector != "new_endpoint" or touch is None:
+        return None
+    if exit_.severity == "SEV4" and not exit_.evidence["payload"]:
         return None
     ago = (exit_.time - touch.time).total_seconds()
     inside = exit_.evidence.get("zone", "internal") == "internal"

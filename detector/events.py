@@ -22,6 +22,7 @@ Outcome = Literal["success", "failure", "denied"]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SENSITIVE: Final[frozenset[Sensitivity]] = frozenset({"confidential", "restricted"})
+OUTSIDE: Final[frozenset[Zone]] = frozenset({"external", "public", "unknown"})
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
 Name = Annotated[str, Meta(max_length=512)]

@@ -70,8 +70,10 @@ class Behaviour(Detector[Watched]):
     channels = ("behaviour hour", "behaviour order")
 
     class Settings(DetectorSettings):
-        """Thresholds of `behaviour`."""
+        """What `behaviour` looks at, and its thresholds."""
 
+        hours: bool = Field(True, description="Whether hours are held against those of the role.")
+        order: bool = Field(True, description="Whether the order of actions is held against habits.")
         hour_p: float = Field(
             1e-5, gt=0, lt=1, description="Fires below this tail probability of an hour, until tests are measured."
         )
@@ -91,8 +93,10 @@ class Behaviour(Detector[Watched]):
         """At most one finding for the hour and one for the order; none about people."""
         if context.principal.kind == "human":
             return
-        yield from self._hour(event, state, context)
-        yield from self._order(event, state, context)
+        if self.settings.hours:
+            yield from self._hour(event, state, context)
+        if self.settings.order:
+            yield from self._order(event, state, context)
 
     def _hour(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
         before, hour = state.activity, context.now // HOUR

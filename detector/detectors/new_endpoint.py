@@ -1,10 +1,8 @@
 """Hosts, routes, buckets, recipients and networks that a principal has never reached before."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-import msgspec
 from pydantic import Field
 
 from detector.detectors.base import (
@@ -17,19 +15,15 @@ from detector.detectors.base import (
     Example,
     sample,
 )
+from detector.detectors.places import PLACES, effective_zone
+from detector.detectors.seen import REPORTED_FOR, Seen, Trial, endpoint_key
 from detector.endpoints import Endpoint
-from detector.events import Destination, Event, Target, Zone
+from detector.events import OUTSIDE, Destination, Event, Target, Zone
 from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import number, plural, probability, size
 from models.base import log10_surprise
 from models.novelty import Novelty, NoveltyParams
-
-# How long a flagged endpoint stays reported: it is not learnt, and not said again within this time.
-REPORTED_FOR: Final = 86400.0
-REPORTED_MOST: Final = 64
-PLACES: Final[frozenset[str]] = frozenset({"host", "bucket", "account", "segment"})
-OUTSIDE: Final[frozenset[Zone]] = frozenset({"external", "public", "unknown"})
 
 _NOUNS: Final[Mapping[str, str]] = {
     "host": "host",
@@ -39,40 +33,6 @@ _NOUNS: Final[Mapping[str, str]] = {
     "account": "account",
     "segment": "network segment",
 }
-
-
-class Trial(msgspec.Struct, array_like=True):
-    """A new outside endpoint on trial: since when (unix seconds), how surprising it was, bytes sent since."""
-
-    since: float
-    p_value: float
-    sent: float
-
-
-class Seen:
-    """The endpoints of one principal: counted by namespace, those that were reported, those on trial."""
-
-    __slots__ = ("names", "reported", "trials")
-
-    def __init__(self) -> None:
-        self.names: dict[str, Novelty] = {}
-        self.reported: dict[str, tuple[float, float]] = {}
-        self.trials: dict[str, Trial] = {}
-
-
-def effective_zone(endpoint: Endpoint, context: Context) -> Zone:
-    """The zone that an endpoint is judged by.
-
-    A place that is called approved, and that nobody in the fleet uses, is as good as a stranger's, unless this
-    very act has its yes. People at approved places come and go: recipients are taken at their word. So is every
-    name while the fleet is young. What the operator's own list approves is as much news as its source says:
-    such findings are suppressed, and stay to be seen.
-    """
-    zone = context.vouched or endpoint.zone
-    if zone != "approved" or endpoint.namespace not in PLACES or context.answer == "approved":
-        return zone
-    known = context.priors.knows(endpoint.namespace, endpoint.name)
-    return "approved" if known else "external"
 
 
 class NewEndpoint(Detector[Seen]):
@@ -122,6 +82,7 @@ class NewEndpoint(Detector[Seen]):
         if event.outcome == "denied":
             return
         best: tuple[float, Endpoint] | None = None
+        stray: tuple[float, Endpoint] | None = None
         for endpoint in context.endpoints(event):
             p, told = self._surprise(event, endpoint, state, context)
             zone = effective_zone(endpoint, context)
@@ -129,13 +90,31 @@ class NewEndpoint(Detector[Seen]):
                 context.novelty = min(context.novelty, p)
             if not told and p < self._limit(zone) and (best is None or p < best[0]):
                 best = p, endpoint
-        if best is not None:
-            yield self._finding(event, state, context, *best)
+            elif not told and self._is_stray(event, endpoint, p, state, context):
+                stray = p, endpoint
+        found = best or stray
+        if found is not None:
+            yield self._finding(event, state, context, *found, note=best is None)
+
+    def _is_stray(self, event: Event, endpoint: Endpoint, p: float, state: Seen, context: Context) -> bool:
+        """Whether a payload goes to an outside place that nobody in the fleet uses, surprising or not.
+
+        Worth a note: after a first touch of sensitive data it is no accident (`exfiltration`).
+        """
+        payload = self._sent(event, state.trials.get(endpoint_key(endpoint))) >= self.settings.payload_bytes
+        if (
+            p >= 1.0
+            or not payload
+            or endpoint.namespace not in PLACES
+            or effective_zone(endpoint, context) not in OUTSIDE
+        ):
+            return False
+        return not context.priors.knows(endpoint.namespace, endpoint.name)
 
     def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> tuple[float, bool]:
         """Probability of an endpoint as new as this (1 for one that is known), and whether it was told."""
-        key = _key(endpoint)
-        told = _told(state, key, context.now)
+        key = endpoint_key(endpoint)
+        told = state.told(key, context.now)
         if told is not None:
             return told, True
         trial = state.trials.get(key)
@@ -167,13 +146,15 @@ class NewEndpoint(Detector[Seen]):
             return "SEV3" if payload else "SEV4"
         return "SEV3" if endpoint.namespace == "segment" else "SEV4"
 
-    def _finding(self, event: Event, state: Seen, context: Context, p: float, endpoint: Endpoint) -> Finding:
+    def _finding(
+        self, event: Event, state: Seen, context: Context, p: float, endpoint: Endpoint, *, note: bool
+    ) -> Finding:
         seen = state.names.get(endpoint.namespace)
         distinct, draws = (seen.distinct, seen.draws) if seen is not None else (0.0, 0.0)
         role = context.principal.role
         in_role, in_fleet = context.priors.users(role, endpoint.namespace, endpoint.name)
         noun = _NOUNS[endpoint.namespace]
-        sent = self._sent(event, state.trials.get(_key(endpoint)))
+        sent = self._sent(event, state.trials.get(endpoint_key(endpoint)))
         first = "for the first time" if sent == event.bytes_out else "as a new one, in several goes"
         used = (
             "nobody in the fleet has used it"
@@ -189,7 +170,7 @@ class NewEndpoint(Detector[Seen]):
             event,
             context,
             f"first_{endpoint.namespace}",
-            self._severity(sent, endpoint, effective_zone(endpoint, context)),
+            "SEV4" if note else self._severity(sent, endpoint, effective_zone(endpoint, context)),
             reason,
             score=log10_surprise(p),
             p_value=p,
@@ -198,6 +179,7 @@ class NewEndpoint(Detector[Seen]):
                 "endpoint": endpoint.name,
                 "zone": endpoint.zone,
                 "bytes_out": sent,
+                "payload": sent >= self.settings.payload_bytes,
                 "distinct_before": round(distinct, 1),
                 "peers": in_role,
                 "fleet": in_fleet,
@@ -207,20 +189,21 @@ class NewEndpoint(Detector[Seen]):
     def suspects(self, event: Event, state: Seen, context: Context) -> bool:
         """An endpoint that was reported stays suspect for a day."""
         return bool(state.reported) and any(
-            _told(state, _key(endpoint), context.now) is not None for endpoint in context.endpoints(event)
+            state.told(endpoint_key(endpoint), context.now) is not None for endpoint in context.endpoints(event)
         )
 
     def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:
         """Count the endpoints; new ones of a suspect event are remembered as reported, not as normal."""
         if event.outcome == "denied":
             return
-        noted = {f.evidence["endpoint"]: f.p_value for f in found if f.detector == self.name and f.severity == "SEV4"}
+        looks = (f for f in found if f.detector == self.name and f.severity == "SEV4" and not f.evidence["payload"])
+        noted = {finding.evidence["endpoint"]: finding.p_value for finding in looks}
         for endpoint in context.endpoints(event):
             seen = state.names.get(endpoint.namespace)
             self._try(event, endpoint, state, context, noted.get(endpoint.name))
             if context.suspect and (seen is None or endpoint.name not in seen):
                 p, _ = self._surprise(event, endpoint, state, context)
-                self._remember(state, _key(endpoint), context.now, p)
+                state.remember(endpoint_key(endpoint), context.now, p)
                 continue
             if seen is None:
                 seen = state.names[endpoint.namespace] = Novelty(self.params)
@@ -229,39 +212,23 @@ class NewEndpoint(Detector[Seen]):
 
     def _try(self, event: Event, endpoint: Endpoint, state: Seen, context: Context, p: float | None) -> None:
         """Put a new outside endpoint on trial, or add to what was sent to one that is."""
-        key = _key(endpoint)
+        key = endpoint_key(endpoint)
         trial = state.trials.get(key)
         if trial is not None and context.now - trial.since < REPORTED_FOR:
             trial.sent += event.bytes_out
             if trial.sent >= self.settings.payload_bytes:
-                self._remember(state, key, context.now, trial.p_value)
+                state.remember(key, context.now, trial.p_value)
                 del state.trials[key]
         elif p is not None and effective_zone(endpoint, context) in OUTSIDE:
-            state.trials[key] = Trial(context.now, p, event.bytes_out)
-            if len(state.trials) > REPORTED_MOST:
-                del state.trials[next(iter(state.trials))]
-
-    @staticmethod
-    def _remember(state: Seen, key: str, now: float, p: float) -> None:
-        if _told(state, key, now) is None:
-            state.reported.pop(key, None)
-            state.reported[key] = now, p
-        if len(state.reported) > REPORTED_MOST:
-            del state.reported[next(iter(state.reported))]
+            state.try_out(key, Trial(context.now, p, event.bytes_out))
 
     def dump(self, state: Seen) -> Any:
-        """[{namespace: novelty}, {reported endpoint: [when, p-value]}, {endpoint on trial: trial}]."""
-        names = {n: novelty.snapshot() for n, novelty in state.names.items()}
-        return [names, dict(state.reported), msgspec.to_builtins(state.trials)]
+        """As `Seen` has it."""
+        return state.dump()
 
     def load(self, data: Any) -> Seen:
         """Endpoints from their plain data."""
-        names, reported, trials = data
-        state = Seen()
-        state.trials = msgspec.convert(trials, dict[str, Trial])
-        state.names = {n: Novelty(self.params).restore(novelty) for n, novelty in names.items()}
-        state.reported = {key: (since, p) for key, (since, p) in reported.items()}
-        return state
+        return Seen().load(data, self.params)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
@@ -293,13 +260,3 @@ class NewEndpoint(Detector[Seen]):
             Example("a browser agent's next site", [*pages, called(7300, "site-999.example", "external")], ()),
             Example("a host it knows", [*week, called(7300, "api-1.corp.example")], ()),
         ]
-
-
-def _told(state: Seen, key: str, now: float) -> float | None:
-    """The p-value that the endpoint was reported with, while that holds; None if it was not, or long ago."""
-    since, p = state.reported.get(key, (-math.inf, 1.0))
-    return p if now - since < REPORTED_FOR else None
-
-
-def _key(endpoint: Endpoint) -> str:
-    return f"{endpoint.namespace} {endpoint.name}"

@@ -16,8 +16,8 @@ from detector.detectors.base import (
     Example,
     sample,
 )
-from detector.detectors.new_endpoint import OUTSIDE, effective_zone
-from detector.events import Actor, Destination, Event
+from detector.detectors.places import effective_zone
+from detector.events import OUTSIDE, Actor, Destination, Event
 from detector.findings import Finding
 from detector.wording import duration, number, plural, probability, size
 from models.base import log10_surprise
@@ -106,8 +106,12 @@ class TransferRate(Detector[Flows]):
     channels = ("transfer_rate outside", "transfer_rate inside")
 
     class Settings(DetectorSettings):
-        """Thresholds of `transfer_rate`."""
+        """Thresholds of `transfer_rate`, and what its baseline knows."""
 
+        season: bool = Field(True, description="Whether the hour of the week counts.")
+        anchor: bool = Field(
+            True, description="Whether a baseline of many weeks is kept too, against growth in small steps."
+        )
         outside_p: float = Field(
             3e-5, gt=0, lt=1, description="Fires below this tail probability for data that leaves the house."
         )
@@ -126,7 +130,7 @@ class TransferRate(Detector[Flows]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.params = RateParams()
+        self.params = RateParams(season=settings.season, anchor=settings.anchor)
 
     def new_state(self) -> Flows:
         """No channels yet."""

@@ -9,9 +9,9 @@ import pandas as pd
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from detector.activity import HOUR, OUTSIDE, destination_name, name_sum
+from detector.activity import HOUR, destination_name, name_sum
 from detector.decoding import Decoder
-from detector.events import SENSITIVE, Event, Rejected
+from detector.events import OUTSIDE, SENSITIVE, Event, Rejected
 from detector.sources.base import Record
 from detector.store.errors import StoreError
 from detector.train.features import EVENT_COLUMNS

@@ -32,9 +32,9 @@ class Bound(NamedTuple):
 
 
 BOUNDS: Final = {
-    # In time 18: an agent that meets new hosts all day, and one in its first hours, are told by their rate alone.
-    "moderation_exfil": Bound(20, 18, 17, 17, 17, 20),
-    "slow_exfil": Bound(20, 20, 18, 20, 20, 20),
+    # Grave in time 18: of an agent that meets new hosts all day, the first alert is SEV2 until its rate shows.
+    "moderation_exfil": Bound(20, 20, 18, 20, 20, 20),
+    "slow_exfil": Bound(20, 20, 20, 20, 20, 20),
     "sandbox_escalation": Bound(20, 20, 20, 20, 20, 20),
     "advice_exposure": Bound(20, 20, 20, 20, 20, 20),
     # By evidence 17: where the log does not mark deletions that need a yes, only the stop is seen.

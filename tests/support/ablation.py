@@ -83,6 +83,7 @@ def configurations() -> dict[str, Config]:
         for switch in switches if "enabled" in switches else []:
             part = name if switch == "enabled" else f"{name}.{switch}"
             found[part] = Config.model_validate({"detectors": {name: {switch: False}}})
+    found["budget.measured"] = Config.model_validate({"budget": {"measured": False}})
     return found
 
 
