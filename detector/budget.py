@@ -21,6 +21,10 @@ HALF_LIFE_DAYS: Final = 14.0
 # Tests after which a measured tail is believed; a role has one of its own from then on.
 TRUSTED: Final = 1000.0
 
+# How far above its starting threshold a role's may be raised (-log10 of the p-value): what is a hundred times rarer
+# than where the detector began to speak is told whatever the tests say, so that nobody can talk it into silence.
+MOST_RAISED: Final = 2.0
+
 # An alert is at least this improbable by its model (-log10 of the p-value), however small the fleet.
 LEAST_SCORE: Final = 3.0
 
@@ -83,12 +87,16 @@ class PastScores:
                 mine.setdefault(channel, Tail(PARAMS)).merge(tail)
 
     def age(self, days: float) -> None:
-        """Let `days` pass: what was counted before counts less."""
+        """Let `days` pass: what was counted before counts less, and what hardly counts is forgotten."""
         kept = 2.0 ** (-days / HALF_LIFE_DAYS)
         self.days = self.days * kept + days
-        for channels in self.tails.values():
-            for tail in channels.values():
+        for role, channels in list(self.tails.items()):
+            for channel, tail in list(channels.items()):
                 tail.fade(kept)
+                if tail.fit().draws < 1.0:
+                    del channels[channel]
+            if not channels:
+                del self.tails[role]
 
     def snapshot(self) -> list[Any]:
         """[days, {role: {channel: tail}}]."""
@@ -132,7 +140,7 @@ class Thresholds:
 
         That is `starting_p` until enough is measured. Where the fleet keeps the budget at that, the limit comes
         down to what the budget allows, but not below `LEAST_SCORE`. Where it does not, it goes up for the roles
-        that are the cause.
+        that are the cause, by `MOST_RAISED` at most.
         """
         key = role, channel, starting_p
         limit = self._limits.get(key)
@@ -148,9 +156,10 @@ class Thresholds:
         alpha = min(0.5, self._alerts_per_day.get(channel, 0.0) / tests_per_day)
         if fleet.p_value(start) <= alpha:
             return Limit(max(LEAST_SCORE, min(start, fleet.threshold(alpha))), alpha, tests_per_day)
-        own = _trusted(self._tests.tails.get(role, {}).get(channel))
-        raised = own.threshold(alpha) if own is not None else start
-        return Limit(max(start, raised) if raised < math.inf else start, alpha, tests_per_day)
+        own = _trusted(self._tests.tails.get(role, {}).get(channel)) or fleet
+        raised = own.threshold(alpha)
+        raised = raised if raised < math.inf else start
+        return Limit(min(max(start, raised), start + MOST_RAISED), alpha, tests_per_day)
 
 
 def _trusted(tail: Tail | None) -> FittedTail | None:

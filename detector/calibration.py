@@ -138,7 +138,7 @@ class _Listener(Detector[None]):
 
     def detect(self, event: Event, state: None, context: Context) -> Iterable[Finding]:  # noqa: ARG002
         """Nothing, ever."""
-        for channel, score in context.tests:
+        for channel, score, _ in context.tests:
             self._seen.add(context.principal.id, channel, context.now, score)
         return ()
 

@@ -1,7 +1,12 @@
 """A source's record -> envelopes or a reject, in a wire format."""
 
-from detector.events import Envelope, Rejected
+from datetime import UTC, datetime
+
+import msgspec
+
+from detector.events import Envelope, Event, Rejected
 from detector.formats import REGISTRY, Decode
+from detector.formats.audit import UNDATED
 from detector.sources.base import Record
 
 
@@ -32,7 +37,7 @@ class Decoder:
             )
         return [
             Envelope(
-                event=event,
+                event=_dated(event, record.received_at),
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
@@ -43,3 +48,10 @@ class Decoder:
             )
             for index, event in enumerate(decoded)
         ]
+
+
+def _dated(event: Event, received_at: float) -> Event:
+    """The event; one whose source gives no time happened when it arrived, as far as anybody knows."""
+    if UNDATED not in event.attributes:
+        return event
+    return msgspec.structs.replace(event, time=datetime.fromtimestamp(received_at, UTC))

@@ -1,7 +1,8 @@
 """Destinations by the operator's word: which are the house's own, which are approved, and by which rule."""
 
 import ipaddress
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -19,11 +20,19 @@ KNOWN_MOST: Final = 10_000
 DOUBTFUL: Final[frozenset[Zone]] = frozenset({"unknown", "external", "approved"})
 
 
+_SEVERAL: Final = re.compile(r"[,;\s]+")
+_PARTS: Final = re.compile(r"([@/,;\s])")
+_ON_HOST: Final = re.compile(r"(?:[^\s@,;:/\\?#<>()\[\]\"]+@)?([\w.-]+)")
+_WITH_PORT: Final = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?|([\w-]+(?:\.[\w-]+)+)\.?:\d{1,5}")
+
+
 class Places:
     """A list of destinations, taken apart once: hosts, suffixes, networks and patterns.
 
-    `.corp.example` is a suffix (with `corp.example` itself), `10.2.0.0/16` a network, `s3://team-*` and
-    `*@corp.example` are patterns; all else is a name. Upper and lower case are the same.
+    `.corp.example` is a suffix (with `corp.example` itself and the addresses `ann@corp.example` of both),
+    `10.2.0.0/16` a network, `s3://team-*` and `*@corp.example` are patterns; all else is a name. Upper and lower
+    case are the same, and so is a host with its port or with a last dot. No sign of a pattern stands for what
+    parts an address (`@`, `/`, a comma, a semicolon, a space); `*` alone names every place.
 
     Raises:
         ValueError: A rule that looks like a network is none.
@@ -33,35 +42,51 @@ class Places:
         self._names: dict[str, str] = {}
         self._suffixes: dict[str, str] = {}
         self._networks: list[tuple[Network, str]] = []
-        self._patterns: list[tuple[str, str]] = []
+        self._patterns: list[tuple[list[str], str]] = []
+        self._every: str | None = None
         for rule in rules:
             lower = rule.lower()
             if _is_network(rule):
                 self._networks.append((_network(rule), rule))
             elif rule.startswith("."):
-                self._suffixes.setdefault(lower[1:], rule)
+                self._suffixes.setdefault(lower[1:].rstrip("."), rule)
+            elif rule == "*":
+                self._every = rule
             elif any(sign in rule for sign in "*?["):
-                self._patterns.append((lower, rule))
+                self._patterns.append((_PARTS.split(lower), rule))
             else:
-                self._names.setdefault(lower, rule)
+                self._names.setdefault(_bare(lower) if lower.endswith(".") else lower, rule)
 
     def find(self, name: str) -> str | None:
         """The rule that names this host, address, account, recipient or bucket; None if there is none.
+
+        Of several in one text (`ann@corp.example, bob@corp.example`) each must be named; told is the first's rule.
 
         >>> Places([".corp.example", "10.2.0.0/16", "s3://team-*"]).find("mail.Corp.example")
         '.corp.example'
         """
         lower = name.lower()
-        rule = self._names.get(lower)
-        if rule is None and self._suffixes:
-            parts = lower.split(".")
-            tails = (".".join(parts[start:]) for start in range(len(parts)))
-            rule = next((self._suffixes[tail] for tail in tails if tail in self._suffixes), None)
+        rules = [self._find(part) for part in _SEVERAL.split(lower) if part]
+        if rules and None not in rules:
+            return rules[0]
+        return self._names.get(lower) or self._pattern_of(lower)  # a rule may itself have spaces
+
+    def _find(self, written: str) -> str | None:
+        name = _bare(written)
+        rule = self._names.get(written) or self._names.get(name) or self._suffix_of(name)
         if rule is None and self._networks:
-            rule = self._network_of(lower)
-        if rule is None:
-            rule = next((rule for pattern, rule in self._patterns if fnmatchcase(lower, pattern)), None)
-        return rule
+            rule = self._network_of(name)
+        return rule or self._pattern_of(name) or self._every
+
+    def _suffix_of(self, name: str) -> str | None:
+        match = _ON_HOST.fullmatch(name) if self._suffixes else None
+        labels = match[1].split(".") if match else []
+        tails = (".".join(labels[start:]) for start in range(len(labels)))
+        return next((self._suffixes[tail] for tail in tails if tail in self._suffixes), None)
+
+    def _pattern_of(self, name: str) -> str | None:
+        parts = _PARTS.split(name) if self._patterns else []
+        return next((rule for pattern, rule in self._patterns if _fits(parts, pattern)), None)
 
     def _network_of(self, name: str) -> str | None:
         try:
@@ -69,6 +94,16 @@ class Places:
         except ValueError:
             return None
         return next((rule for network, rule in self._networks if address in network), None)
+
+
+def _bare(name: str) -> str:
+    """A host without its port and its last dot; anything else as it is."""
+    match = _WITH_PORT.fullmatch(name)
+    return name.removesuffix(".") if match is None else match[1] or match[2]
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
 @lru_cache(maxsize=1024)

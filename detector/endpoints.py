@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detector.events import Event, Zone
+from detector.events import Event, Named, Zone
 
 Namespace = Literal["host", "route", "bucket", "recipient", "account", "segment"]
 
@@ -16,6 +16,7 @@ _OPAQUE: Final = re.compile(
     r"^(?:\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{12,}|(?=[^/]*\d)[A-Za-z0-9_=-]{20,})$"
 )
 _BUCKETS: Final = frozenset({"s3", "gs", "gcs", "azure", "abfs", "wasb", "oss"})
+_REACHED: Final = frozenset({"email", "phone", "channel", "account", "host", "url"})
 _WEB: Final = frozenset({"http", "https"})
 _ADDRESS: Final = re.compile(r"^(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$")
 
@@ -78,7 +79,10 @@ def _destination(event: Event) -> Iterator[Endpoint]:
 
 
 def places(event: Event) -> Iterator[str]:
-    """Hosts, accounts, recipients and buckets that the event reached, as they are written, each by itself."""
+    """Hosts, accounts, recipients and buckets that the event reached, as they are written, each by itself.
+
+    Also those that an acting call's arguments name: an event has one destination, a mail many recipients.
+    """
     to = event.destination
     if to is not None:
         yield from (name for name in (to.host, to.account, to.recipient) if name)
@@ -86,6 +90,15 @@ def places(event: Event) -> Iterator[str]:
     if address is not None:
         scheme, host, _ = address
         yield f"{scheme}://{host}" if scheme in _BUCKETS else host
+    if event.content is not None and event.kind != "access":
+        yield from (_place(item) for item in event.content.arguments if item.alone and item.kind in _REACHED)
+
+
+def _place(named: Named) -> str:
+    if named.kind != "url":
+        return named.value
+    scheme, mark, rest = named.value.rpartition("://")
+    return scheme + mark + rest.partition("/")[0]
 
 
 def _target(event: Event) -> Iterator[Endpoint]:

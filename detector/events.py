@@ -16,7 +16,7 @@ Kind = Literal["access", "transfer", "call", "permission", "publish", "delete", 
 ActorKind = Literal["agent", "human", "service"]
 Sensitivity = Literal["public", "internal", "confidential", "restricted", "unknown"]
 Zone = Literal["internal", "approved", "external", "public", "unknown"]
-Change = Literal["grant", "widen", "inherit", "narrow", "revoke", "expire"]
+Change = Literal["grant", "widen", "inherit", "narrow", "revoke", "expire", "disable"]
 Audience = Literal["user", "group", "org", "public", "unknown"]
 Outcome = Literal["success", "failure", "denied"]
 
@@ -61,7 +61,11 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A change of who can reach what. The resource is the event's target."""
+    """A change of who can reach what. The resource is the event's target.
+
+    "disable": a safeguard was switched off (an audit log, a second factor, encryption, a branch's protection),
+    and `privilege` says which.
+    """
 
     change: Change
     grantee: Name | None = None

@@ -13,9 +13,9 @@ from models.sequence import ActionCounts, ActionPrior
 
 ROLES_MOST: Final = 200
 
-# Three weeks of hours, and so many of each that a mode as rare as one hour in a hundred is met.
+# Three weeks of hours. A role is judged by its own as soon as a hundred are known, by the fleet's before.
 SAMPLE: Final = SampleParams(span=168, strata=3, size=256)
-PARAMS: Final = BehaviourParams(least=200)
+PARAMS: Final = BehaviourParams(least=100)
 
 
 class Habits:

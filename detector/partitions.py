@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector.detectors.base import Detector
 from detector.peers import PeerSummary
-from detector.principals import PrincipalState, PrincipalStore, dump_ledger, load_ledger
+from detector.principals import HourlyTest, PrincipalState, PrincipalStore, dump_ledger, load_ledger
 
 STATE_VERSION: Final = 2
 
@@ -85,6 +85,7 @@ def _dump(principal: PrincipalState, detectors: Mapping[str, Detector[Any]]) -> 
         principal.first_seen,
         principal.last_seen,
         principal.events,
+        principal.active_hour,
         principal.pinned,
         principal.tests,
         dump_ledger(principal.ledger),
@@ -93,10 +94,11 @@ def _dump(principal: PrincipalState, detectors: Mapping[str, Detector[Any]]) -> 
 
 
 def _load(row: Sequence[Any], detectors: Mapping[str, Detector[Any]]) -> PrincipalState:
-    principal_id, kind, role, first_seen, last_seen, events, pinned, tests, ledger, states = row
+    principal_id, kind, role, first_seen, last_seen, events, active_hour, pinned, tests, ledger, states = row
     principal = PrincipalState(principal_id, kind, role, first_seen)
     principal.last_seen, principal.events, principal.pinned = last_seen, events, pinned
-    principal.tests = {channel: (hour, score) for channel, (hour, score) in tests.items()}
+    principal.active_hour = active_hour
+    principal.tests = {channel: HourlyTest(*test) for channel, test in tests.items()}
     principal.ledger = load_ledger(ledger)
     principal.states = {name: detectors[name].load(state) for name, state in states.items() if name in detectors}
     return principal

@@ -229,6 +229,11 @@ class Priors:
             return 1.0
         return self.share_of_hours(role, channel)
 
+    def hours(self, role: str) -> int:
+        """Active hours of the role's principals that this knowledge stands on."""
+        group = self._groups.get(role or "-")
+        return group.hours if group is not None else 0
+
     def base(self, role: str, namespace: str, name: str) -> float:
         """Probability that a new endpoint of a principal in `role` is as rare among its peers as `name`."""
         probability = 1.0

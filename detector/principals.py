@@ -1,7 +1,7 @@
 """What is remembered of each principal: bounded, in order of last use, and plain enough to be saved alone."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -9,14 +9,38 @@ from detector.approvals import ApprovalLedger
 from detector.events import ActorKind
 
 
+class HourlyTest(NamedTuple):
+    """One principal's hour on one channel: its highest score, and whether that was beyond the limit.
+
+    `told_on` is the last day (from the epoch) of which a test beyond the limit was counted.
+    """
+
+    hour: float
+    score: float
+    beyond: bool
+    told_on: float = -1.0
+
+
 class PrincipalState:
     """One principal: who it is, since when it is known, its approvals, and each detector's state of it.
 
     Times are unix seconds of event time. A pinned one (under a stop) is not forgotten to make room. `tests` are
-    by channel the hour of the last test and the highest score in it.
+    the ones in progress, by channel; `active_hour` is the last hour (from the epoch) in which it did anything.
     """
 
-    __slots__ = ("events", "first_seen", "id", "kind", "last_seen", "ledger", "pinned", "role", "states", "tests")
+    __slots__ = (
+        "active_hour",
+        "events",
+        "first_seen",
+        "id",
+        "kind",
+        "last_seen",
+        "ledger",
+        "pinned",
+        "role",
+        "states",
+        "tests",
+    )
 
     def __init__(self, principal: str, kind: ActorKind, role: str, first_seen: float) -> None:
         self.id = principal
@@ -25,10 +49,11 @@ class PrincipalState:
         self.first_seen = first_seen
         self.last_seen = first_seen
         self.events = 0
+        self.active_hour = -1.0
         self.pinned = False
         self.ledger = ApprovalLedger()
         self.states: dict[str, Any] = {}
-        self.tests: dict[str, tuple[float, float]] = {}
+        self.tests: dict[str, HourlyTest] = {}
 
 
 class PrincipalStore:

@@ -24,12 +24,12 @@ SENSITIVITY: Final[Mapping[Sensitivity, float]] = {
 # Privileges by the strongest word in their name; a name without any of them counts as 0.5.
 _PRIVILEGE: Final[tuple[tuple[float, frozenset[str]], ...]] = (
     (1.0, frozenset({"*", "admin", "administrator", "owner", "root", "full", "superuser", "impersonate", "elevated"})),
-    (0.8, frozenset({"grant", "share", "policy", "delegate", "passrole", "acl"})),
+    (0.8, frozenset({"power", "grant", "share", "policy", "delegate", "passrole", "acl"})),
     (0.7, frozenset({"write", "edit", "editor", "create", "delete", "update", "put", "execute", "exec", "manage"})),
     (0.5, frozenset({"read", "reader", "view", "viewer", "list", "get", "select", "download"})),
     (0.3, frozenset({"sandbox", "none", "metadata"})),
 )
-_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\*")
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\*")
 
 
 def privilege_weight(privilege: str) -> float:
@@ -37,8 +37,8 @@ def privilege_weight(privilege: str) -> float:
 
     >>> privilege_weight("roles/storage.admin"), privilege_weight("output.read"), privilege_weight("sandbox")
     (1.0, 0.5, 0.3)
-    >>> privilege_weight("PutBucketPolicy"), privilege_weight("s3:*")
-    (0.8, 1.0)
+    >>> privilege_weight("PutBucketPolicy"), privilege_weight("s3:*"), privilege_weight("IAMFullAccess")
+    (0.8, 1.0, 1.0)
     """
     words = {word.lower() for word in _WORD.findall(privilege)}
     return next((weight for weight, names in _PRIVILEGE if words & names), 0.5)

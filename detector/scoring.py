@@ -18,10 +18,13 @@ from detector.habits import HabitPriors
 from detector.knowledge import Knowledge
 from detector.partitions import PartitionState, ScoringSettings
 from detector.peers import Priors
-from detector.principals import PrincipalState
+from detector.principals import HourlyTest, PrincipalState
 from detector.suppressions import Suppressions, is_accepted
 
 DAY: Final = 86400.0
+
+# What an hour must hold to count as one of work.
+WORK: Final[frozenset[Kind]] = frozenset({"access", "transfer", "call", "publish"})
 
 Verdict = Literal["scored", "late", "future", "duplicate", "error"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
@@ -129,6 +132,10 @@ class Scoring:
         findings = self._judge(event, principal, context)
         if context.tests:
             self._count_tests(context, state.accumulating.tests)
+        hour = now // 3600.0
+        if hour > principal.active_hour and event.kind in WORK:
+            principal.active_hour = hour
+            context.group.hours += 1
         principal.events += 1
         return Scored("scored", findings)
 
@@ -156,7 +163,7 @@ class Scoring:
         days = boundary // DAY - before // DAY
         for state in self._partitions.values():
             if days:
-                state.accumulating.tests.age(days if before else 0.0)
+                state.accumulating.tests.age(1.0 if before else 0.0)  # days without events are none
             state.published = state.accumulating.published(None if days else state.published)
         self._merge_published(boundary, daily=days > 0)
 
@@ -170,17 +177,24 @@ class Scoring:
             self._knowledge = Knowledge(priors, known.thresholds, known.habits)
 
     @staticmethod
-    def _count_tests(context: Context, tests: PastScores) -> None:
-        """Note the scores of an event; the highest of an hour is one test, counted when the hour is over."""
+    def _count_tests(context: Context, past: PastScores) -> None:
+        """Note the scores of an event; the highest of an hour is one test, counted when the hour is over.
+
+        Of tests beyond the limit one counts for each principal and day: who is told all day is one cause, and
+        must not move the threshold of its peers.
+        """
         principal, hour = context.principal, context.now // 3600.0
-        for channel, score in context.tests:
-            noted = principal.tests.get(channel)
-            if noted is None or hour > noted[0]:
-                if noted is not None:
-                    tests.learn(principal.role, channel, noted[1])
-                principal.tests[channel] = hour, score
-            elif score > noted[1]:
-                principal.tests[channel] = noted[0], score
+        for channel, score, beyond in context.tests:
+            test = principal.tests.get(channel)
+            if test is None:
+                principal.tests[channel] = HourlyTest(hour, score, beyond)
+            elif hour > test.hour:
+                day = test.hour // 24.0
+                if not (test.beyond and test.told_on == day):
+                    past.learn(principal.role, channel, test.score)
+                principal.tests[channel] = HourlyTest(hour, score, beyond, day if test.beyond else test.told_on)
+            elif score > test.score:
+                principal.tests[channel] = test._replace(score=score, beyond=beyond or test.beyond)
 
     def _principal(self, state: PartitionState, event: Event, now: float) -> PrincipalState:
         """The principal's state; an actor's own events tell its kind and role, orders to it do not."""

@@ -11,6 +11,8 @@ from models.base import log10_surprise
 EVERYWHERE: Final = ""
 _START: Final = (EVERYWHERE, "\n", "\n\n")
 
+Contexts = tuple[str, str, str]
+
 
 class SequenceParams(msgspec.Struct, frozen=True):
     """How a `Sequence` counts.
@@ -214,7 +216,7 @@ class Sequence:
 
     def __init__(self, params: SequenceParams = DEFAULT) -> None:
         self.params = params
-        self.contexts = _START
+        self.contexts: Contexts = _START
         self.recent = 0.0
         self._nodes: dict[str, _Node] = {}
         self._pairs = 0
@@ -223,21 +225,25 @@ class Sequence:
         """Begin anew: the next action is the first of its session."""
         self.contexts = _START
 
-    def probability(self, action: str, base: float = 1.0) -> float:
-        """Probability that the next action is this; `base` is that by the peers, 1 where nobody knows."""
-        for context in self.contexts:
+    def probability(self, action: str, base: float = 1.0, contexts: Contexts | None = None) -> float:
+        """Probability that the next action is this; `base` is that by the peers, 1 where nobody knows.
+
+        `contexts` are those of another place than the present one, where several sessions go on at once.
+        """
+        for context in contexts or self.contexts:
             node = self._nodes.get(context)
             if node is not None:
                 base = node.draw(action, base, self.params)
         return base
 
-    def score_one(self, action: str, base: float = 1.0) -> float:
-        """-log10 of the action's probability; `base` as in `probability`."""
-        return log10_surprise(self.probability(action, base)) + 0.0  # a certain one's is no negative zero
+    def score_one(self, action: str, base: float = 1.0, contexts: Contexts | None = None) -> float:
+        """-log10 of the action's probability; the rest as in `probability`."""
+        return log10_surprise(self.probability(action, base, contexts)) + 0.0  # a certain one's is no negative zero
 
-    def score_run(self, surprise: float) -> float:
-        """Mean surprise of the last actions and one more: shows a run of mildly odd ones."""
-        return self.recent + (min(surprise, self.params.clip) - self.recent) / self.params.run
+    def score_run(self, surprise: float, recent: float | None = None) -> float:
+        """Mean surprise of the last actions (`recent`, if not this one's) and one more: shows a run of odd ones."""
+        before = self.recent if recent is None else recent
+        return before + (min(surprise, self.params.clip) - before) / self.params.run
 
     def learn_one(self, action: str, surprise: float, *, flagged: bool = False) -> str | None:
         """Take in the action and what `score_one` said of it.

@@ -44,7 +44,8 @@ class Context:
     `habits` and `thresholds` are the peers' knowledge in force (to judge by). `suspect` is set before learning:
     the event was flagged, or belongs to something that was, and must not become normal. `novelty` is the
     probability of an endpoint as new as the one that the event sends to, for detectors that run after
-    `new_endpoint`; 1 when it is known. `tests` are the scores that were held against a limit, by channel.
+    `new_endpoint`; 1 when it is known. `tests` are the scores that were held against a limit: channel, score,
+    and whether it was beyond.
     `vouched` is the zone that the source told of a destination that the operator's own list approves; None
     for any other.
     """
@@ -70,15 +71,20 @@ class Context:
         self.vouched: Zone | None = None
         self.reached: list[Endpoint] | None = None
         self.novelty = 1.0
-        self.tests: list[tuple[str, float]] = []
+        self.tests: list[tuple[str, float, bool]] = []
 
     def test(self, channel: str, score: float, starting_p: float) -> bool:
-        """Whether a score (-log10 of a p-value) is beyond the limit that the budget gives; counts as a test."""
+        """Whether a score (-log10 of a p-value) is beyond the limit that the budget gives.
+
+        Counts as a test, unless the act was approved: that says nothing about false alarms.
+        """
         limit = self.thresholds.limit(self.principal.role, channel, starting_p)
-        # Gross outliers are cut: they must show that the limit is passed, not move it by their size. What only
-        # just passes counts in full, or the budget would be drawn in by its own findings.
-        self.tests.append((channel, min(score, limit.score + 2.0)))
-        return score > limit.score
+        beyond = score > limit.score
+        if self.answer != "approved":
+            # Gross outliers are cut: they must show that the limit is passed, not move it by their size. What
+            # only just passes counts in full, or the budget would be drawn in by its own findings.
+            self.tests.append((channel, min(score, limit.score + 2.0), beyond))
+        return beyond
 
     def endpoints(self, event: Event) -> list[Endpoint]:
         """The endpoints that the event reached, taken apart once however often they are asked for."""

@@ -12,6 +12,7 @@ from detector.events import KINDS, Actor, Event, Target
 from detector.findings import Finding
 from detector.wording import number, plural, probability
 from models.base import log10_surprise
+from models.sequence import Contexts
 from models.sequence import Sequence as ActionSequence
 
 NEVER: Final = float("-inf")
@@ -19,19 +20,24 @@ NEVER: Final = float("-inf")
 # What a run's mean surprise counts for, in steps: they are not independent, so fewer than the run is long.
 RUN_WEIGHT: Final = 2.0
 
+SESSIONS_MOST: Final = 8
+
 # Targets whose host says what is acted on. Web addresses don't: there are too many of them.
 _WEB: Final = frozenset({"http", "https"})
 
 
 class Watched:
-    """One principal's habits and its hour so far; `suspect` once the hour holds something that was flagged."""
+    """One principal's habits and its hour so far; `suspect` once the hour holds something that was flagged.
 
-    __slots__ = ("actions", "activity", "reported", "session", "suspect")
+    `places` is where each of its latest sessions stands: the contexts of its next action, the mean of its run.
+    """
+
+    __slots__ = ("actions", "activity", "places", "reported", "suspect")
 
     def __init__(self) -> None:
         self.actions = ActionSequence()
         self.activity = Activity()
-        self.session: str | None = None
+        self.places: dict[str, tuple[Contexts, float]] = {}
         self.suspect = False
         self.reported: dict[str, float] = {}
 
@@ -75,7 +81,7 @@ class Behaviour(Detector[Watched]):
         hours: bool = Field(True, description="Whether hours are held against those of the role.")
         order: bool = Field(True, description="Whether the order of actions is held against habits.")
         hour_p: float = Field(
-            1e-5, gt=0, lt=1, description="Fires below this tail probability of an hour, until tests are measured."
+            1e-4, gt=0, lt=1, description="Fires below this tail probability of an hour, until tests are measured."
         )
         order_p: float = Field(
             1e-4, gt=0, lt=1, description="The same for a run of actions, of which every two count as one test."
@@ -132,10 +138,12 @@ class Behaviour(Detector[Watched]):
         )
 
     def _order(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
-        if event.actor.session != state.session:
-            return
-        surprise = self._surprise(action_name(event), state, context)
-        run = state.actions.score_run(surprise)
+        place = state.places.get(event.actor.session or "")
+        if place is None:
+            return  # the first act of a session follows no other
+        contexts, recent = place
+        surprise = self._surprise(action_name(event), state, context, contexts)
+        run = state.actions.score_run(surprise, recent)
         beyond = context.test("behaviour order", RUN_WEIGHT * run, self.settings.order_p)
         if not beyond or not self._is_news(state, "unlike_habit", context.now):
             return
@@ -153,9 +161,9 @@ class Behaviour(Detector[Watched]):
         )
 
     @staticmethod
-    def _surprise(action: str, state: Watched, context: Context) -> float:
+    def _surprise(action: str, state: Watched, context: Context, contexts: Contexts) -> float:
         prior = context.habits.actions(context.principal.role)
-        return state.actions.score_one(action, prior.probability(state.actions.contexts, action))
+        return state.actions.score_one(action, prior.probability(contexts, action), contexts)
 
     def _is_news(self, state: Watched, rule: str, now: float) -> bool:
         return now - state.reported.get(rule, NEVER) >= self.settings.repeat_after
@@ -171,29 +179,38 @@ class Behaviour(Detector[Watched]):
             state.suspect = False
         state.suspect = state.suspect or context.suspect
         state.activity.add(event, context.now)
-        if event.actor.session != state.session:
-            state.session = event.actor.session
-            state.actions.reset()
+        session, actions = event.actor.session or "", state.actions
+        place = state.places.pop(session, None)
+        if place is None:
+            actions.reset()
+            actions.recent = 0.0
+        else:
+            actions.contexts, actions.recent = place
         action = action_name(event)
-        surprise = self._surprise(action, state, context)
-        followed = state.actions.learn_one(action, surprise, flagged=context.suspect)
+        surprise = self._surprise(action, state, context, actions.contexts)
+        followed = actions.learn_one(action, surprise, flagged=context.suspect)
         if followed is not None:
             context.own_habits.actions.add(followed, action)
+        state.places[session] = actions.contexts, actions.recent
+        if len(state.places) > SESSIONS_MOST:
+            del state.places[next(iter(state.places))]
         for finding in found:
             if finding.detector == self.name:
                 state.reported[finding.rule] = context.now
 
     def dump(self, state: Watched) -> Any:
-        """[actions, activity, session, suspect, {rule: time of the last report}]."""
-        return [state.actions.snapshot(), state.activity.dump(), state.session, state.suspect, dict(state.reported)]
+        """[actions, activity, {session: place}, suspect, {rule: time of the last report}]."""
+        actions, activity = state.actions.snapshot(), state.activity.dump()
+        return [actions, activity, dict(state.places), state.suspect, dict(state.reported)]
 
     def load(self, data: Any) -> Watched:
         """Habits from their plain data."""
-        actions, activity, session, suspect, reported = data
+        actions, activity, places, suspect, reported = data
         state = Watched()
         state.actions.restore(actions)
         state.activity.load(activity)
-        state.session, state.suspect, state.reported = session, suspect, dict(reported)
+        state.places = {session: ((a, b, c), recent) for session, ((a, b, c), recent) in places.items()}
+        state.suspect, state.reported = suspect, dict(reported)
         return state
 
     @classmethod

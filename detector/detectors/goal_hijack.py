@@ -1,16 +1,15 @@
 """An agent that acts for somebody its user never named: what an instruction hidden in its reading looks like."""
 
-import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, Literal, NamedTuple
 
-import msgspec
 from pydantic import Field
 
 from detector.detectors.base import ATLAS, OWASP_AGENTIC, Context, DetectorSettings, Example, StructDetector, sample
+from detector.detectors.requests import READ_MOST, TOLD_MOST, Memory, View, bound, digest
 from detector.events import KINDS, Actor, Content, Event, Named, NamedKind
-from detector.extraction import act_class, asked_for, mentions, words
-from detector.extraction.lexicon import ASKED, ActClass
+from detector.extraction import act_class, words
+from detector.extraction.lexicon import ActClass
 from detector.findings import Finding
 from detector.severity import Severity
 
@@ -36,26 +35,21 @@ _ORIGIN: Final[Mapping[Provenance, str]] = {
 }
 
 
-class View(msgspec.Struct, array_like=True):
-    """One session: what was asked, whom its results named (and whether as a value of its own), what was told.
+# Fields that whoever wrote the record fills in himself: they hold nobody whom the house knows.
+WRITERS: Final = frozenset({"from", "sender", "reply_to", "replyto", "author"})
 
-    Words and names are kept as checksums: to know them again is enough. `acts` are the classes of acts that
-    the request has words for. What a tainted session reads, after a finding, is trusted no more.
-    """
-
-    asked: dict[int, None] = {}
-    acts: dict[ActClass, None] = {}
-    read: dict[int, bool] = {}
-    told: dict[int, None] = {}
-    tainted: bool = False
+# So many others must have met somebody in their records before the fleet is said to know him.
+KNOWN_BY: Final = 2
 
 
-class Memory(msgspec.Struct, array_like=True):
-    """What one principal knows: its sessions, whom it acted for, and in which session a record first held whom."""
+class _Stranger(NamedTuple):
+    """Somebody whom an act is aimed at and nobody knows: where the name stood, and how grave that is."""
 
-    sessions: dict[str, View] = {}
-    aimed_at: dict[int, None] = {}
-    held: dict[int, int] = {}
+    named: Named
+    origin: Provenance
+    in_text: bool
+    severity: Severity
+    score: float
 
 
 class GoalHijack(StructDetector[Memory]):
@@ -94,65 +88,64 @@ class GoalHijack(StructDetector[Memory]):
         """Bounds of `goal_hijack`."""
 
         sessions: int = Field(16, ge=1, description="Sessions remembered of each principal.")
-        names: int = Field(4096, ge=1, description="Recipients, and names in records, remembered of each principal.")
+        names: int = Field(
+            2048, ge=1, description="Recipients remembered of each principal, and as many names in records."
+        )
 
     settings: Settings
 
     def detect(self, event: Event, state: Memory, context: Context) -> Iterator[Finding]:
         """The strangest recipient of the act, or the act itself if it was not asked for."""
-        content, view = event.content, state.sessions.get(_session(event))
+        content, view = event.content, state.view(event, context.now)
         if content is None or view is None or not view.asked or (not content.arguments and event.kind == "access"):
             return
         act = act_class(event.action)
         unasked = act in CONSEQUENTIAL and act not in view.acts
-        strangers = [n for n in content.arguments if self._is_stranger(n, _sum(_session(event)), view, state, context)]
-        if act is None:
-            # Looking at a page sends its address, and nothing else: a note, no more.
-            sites = [named for named in strangers if named.alone and named.kind == "host"]
-            if sites:
-                yield self._unnamed(event, context, view, sites[0], act, unasked=False)
-        elif strangers:
-            # The call's own recipient says more than a link in its text.
-            named = max(strangers, key=lambda named: named.alone)
-            yield self._unnamed(event, context, view, named, act, unasked=unasked)
-        elif unasked and _sum(act) not in view.told:
+        strangers = list(self._strangers(event, act, view, state, context, unasked=unasked))
+        if strangers:
+            worst = min(strangers, key=lambda stranger: (stranger.severity, -stranger.score))
+            yield self._unnamed(event, context, worst, act, unasked=unasked)
+        elif unasked and digest(str(act)) not in view.told:
             reason = (
                 f"{context.principal.id} called {event.action}, and nothing in what its user asked for in this "
                 f"session is about that ({act})"
             )
-            yield self.finding(
-                event, context, "unasked_act", "SEV3", reason, score=0.4, evidence={"tool": event.action, "act": act}
-            )
+            evidence = {"tool": event.action, "act": act}
+            yield self.finding(event, context, "unasked_act", "SEV3", reason, score=0.4, evidence=evidence)
 
-    def _is_stranger(self, named: Named, session: int, view: View, state: Memory, context: Context) -> bool:
-        if named.kind not in AIMED_AT:
-            return False
-        key = _sum(named.value)
-        if key in state.aimed_at or key in view.told or _names(view, named):
-            return False
-        if state.held.get(key, session) != session:
-            return False
-        role, priors = context.principal.role, context.priors
-        return not any(any(priors.users(role, namespace, named.value)) for namespace in (AIMED, HELD))
+    def _strangers(
+        self, event: Event, act: ActClass | None, view: View, state: Memory, context: Context, *, unasked: bool
+    ) -> Iterator[_Stranger]:
+        """Those whom the act is aimed at and nobody knows, unless they were told as gravely before."""
+        session = digest(state.session(event))
+        for named in event.content.arguments if event.content is not None else ():
+            key = digest(named.value)
+            if named.kind not in AIMED_AT or key in view.told or view.names(named):
+                continue
+            # Looking at a page sends its address: a note, about the host.
+            if (act is None and not (named.alone and named.kind == "host")) or _is_known(
+                named, session, state, context
+            ):
+                continue
+            found = _judged(named, act, view, unasked=unasked)
+            if found.severity != "SEV4" or key not in view.noted:
+                yield found
 
     def _unnamed(
-        self, event: Event, context: Context, view: View, named: Named, act: ActClass | None, *, unasked: bool
+        self, event: Event, context: Context, stranger: _Stranger, act: ActClass | None, *, unasked: bool
     ) -> Finding:
-        origin: Provenance = "result" if _sum(named.value) in view.read else "nowhere"
-        in_text = origin == "result" and not view.read[_sum(named.value)]
-        severity: Severity = "SEV4" if act is None else "SEV2" if in_text and unasked else "SEV3"
-        score = 0.5 + 0.2 * in_text + 0.15 * unasked + 0.1 * named.alone
+        named = stranger.named
         reason = (
             f"{context.principal.id} called {event.action} for the {named.kind} {named.value}, which "
-            f"{_ORIGIN[origin]}; no one in the fleet ever acted for it and no earlier record holds it"
+            f"{_ORIGIN[stranger.origin]}; no one in the fleet ever acted for it and no earlier record holds it"
         )
         return self.finding(
             event,
             context,
             "unnamed_site" if act is None else "unnamed_recipient",
-            severity,
+            stranger.severity,
             reason,
-            score=score,
+            score=stranger.score,
             entities=(f"recipient:{named.value}",),
             evidence={
                 "tool": event.action,
@@ -160,61 +153,54 @@ class GoalHijack(StructDetector[Memory]):
                 "recipient": named.value,
                 "recipient_kind": named.kind,
                 "argument": named.key,
-                "provenance": origin,
-                "in_running_text": in_text,
+                "provenance": stranger.origin,
+                "in_running_text": stranger.in_text,
                 "asked_for": not unasked,
             },
         )
 
-    def suspects(self, event: Event, state: Memory, context: Context) -> bool:  # noqa: ARG002
+    def suspects(self, event: Event, state: Memory, context: Context) -> bool:
         """Whether the act is for somebody that was told before in this session."""
-        view = state.sessions.get(_session(event))
+        view = state.view(event, context.now)
         if event.content is None or view is None or not view.told:
             return False
-        return any(_sum(named.value) in view.told for named in event.content.arguments)
+        return any(digest(named.value) in view.told for named in event.content.arguments)
 
     def learn(self, event: Event, state: Memory, context: Context, found: Sequence[Finding]) -> None:
         """Take in what was asked, whom the act was for, and whom its results name."""
-        content, name = event.content, _session(event)
+        content = event.content
         if content is None:
             return
-        view = state.sessions.pop(name, None) or View()
-        state.sessions[name] = view
-        _bound(state.sessions, self.settings.sessions)
-        if content.request:
-            view.asked.update(dict.fromkeys(map(_sum, content.request)))
-            view.acts.update(dict.fromkeys(act for act in ASKED if asked_for(act, "", content.request)))
-            _bound(view.asked, self.settings.names)
+        view = state.open(event, context.now, self.settings.sessions)
+        view.ask(content)
         for finding in found:
             if finding.detector == self.name:
-                told = [named.value for named in content.arguments if named.kind in AIMED_AT]
-                view.told.update(dict.fromkeys(_sum(name) for name in (*told, finding.evidence["act"]) if name))
-                view.tainted = view.tainted or finding.severity != "SEV4"
+                _take_down(finding, content, view)
         if not context.suspect:
             self._learn_aim(event, content, state, context)
-        self._learn_result(content, _sum(name), view, state, context)
+        self._learn_result(content, digest(state.session(event)), view, state, context)
 
     def _learn_aim(self, event: Event, content: Content, state: Memory, context: Context) -> None:
         if event.kind == "access" or act_class(event.action) is None:
             return
         for named in content.arguments:
-            if named.kind in AIMED_AT and _sum(named.value) not in state.aimed_at:
-                state.aimed_at[_sum(named.value)] = None
+            if named.kind in AIMED_AT and (key := digest(named.value)) not in state.aimed_at:
+                state.aimed_at[key] = None
                 context.group.add_use(AIMED, named.value)
-        _bound(state.aimed_at, self.settings.names)
+        bound(state.aimed_at, self.settings.names)
 
     def _learn_result(self, content: Content, session: int, view: View, state: Memory, context: Context) -> None:
         trusted = not view.tainted and not context.suspect
         for named in content.result:
             if named.kind not in HELD_KINDS:
                 continue
-            key = _sum(named.value)
+            key = digest(named.value)
             view.read[key] = view.read.get(key, False) or named.alone
-            if trusted and named.alone and key not in state.held:
+            if trusted and named.alone and named.key not in WRITERS and key not in state.held:
                 state.held[key] = session
                 context.group.add_use(HELD, named.value)
-        _bound(view.read, self.settings.names)
-        _bound(state.held, self.settings.names)
+        bound(view.read, READ_MOST)
+        bound(state.held, self.settings.names)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
@@ -260,40 +246,41 @@ def _agent(session: str) -> Actor:
     return Actor(id="agent-1", role="assistant", session=session)
 
 
-def _session(event: Event) -> str:
-    return event.actor.session or event.trace_id or ""
-
-
-def _sum(text: str) -> int:
-    return zlib.crc32(text.encode())
-
-
-class _Words(Collection[str]):
-    """The words of a request, known by their checksums."""
-
-    def __init__(self, view: View) -> None:
-        self._sums = view.asked
-
-    def __contains__(self, word: object) -> bool:
-        return _sum(str(word)) in self._sums
-
-    def __len__(self) -> int:
-        return len(self._sums)
-
-    def __iter__(self) -> Iterator[str]:
-        raise TypeError("a request's words are not kept")
-
-
-def _names(view: View, named: Named) -> bool:
-    """Whether the request names it, be it a person by all the words of an address (sarah.baker@…)."""
-    asked = _Words(view)
-    if mentions(asked, named):
+def _is_known(named: Named, session: int, state: Memory, context: Context) -> bool:
+    """Whether the principal or its peers acted for it, or records of other sessions hold it."""
+    key, role, priors = digest(named.value), context.principal.role, context.priors
+    first = state.held.get(key, session)
+    if key in state.aimed_at or first != session or any(priors.users(role, AIMED, named.value)):
         return True
-    person = words(named.value.partition("@")[0])[1:] if named.kind == "email" else ()
-    return len(person) > 1 and all(part in asked for part in person)
+    holders = priors.users(role, HELD, named.value)[1] - (key in state.held)
+    return holders >= KNOWN_BY
 
 
-def _bound(kept: dict[Any, Any], most: int) -> None:
-    """Forget the oldest past `most`."""
-    while len(kept) > most:
-        del kept[next(iter(kept))]
+def _judged(named: Named, act: ActClass | None, view: View, *, unasked: bool) -> _Stranger:
+    key = digest(named.value)
+    origin: Provenance = "result" if key in view.read else "nowhere"
+    in_text = origin == "result" and not view.read[key]
+    score = 0.5 + 0.2 * in_text + 0.15 * unasked + 0.1 * named.alone
+    severity: Severity = "SEV3"
+    if act is None:
+        severity = "SEV4"
+    elif in_text and unasked:
+        severity = "SEV2"
+    elif origin == "result" and not in_text and not unasked:
+        # To answer whoever wrote, as one was asked to, is what assistants are for.
+        severity, score = "SEV4", 0.3
+    return _Stranger(named, origin, in_text, severity, round(score, 3))
+
+
+def _take_down(finding: Finding, content: Content, view: View) -> None:
+    """Remember what was told, so that it is not told again: a note silences notes only."""
+    about = finding.evidence.get("recipient", finding.evidence["act"])
+    names = [about]
+    if finding.evidence.get("recipient_kind") in {"url", "host"}:
+        names += [named.value for named in content.arguments if named.kind in {"url", "host"}]
+    kept = view.noted if finding.severity == "SEV4" else view.told
+    if finding.severity != "SEV4":
+        view.tainted = True
+        names.append(finding.evidence["act"])
+    kept.update(dict.fromkeys(digest(str(name)) for name in names))
+    bound(kept, TOLD_MOST)

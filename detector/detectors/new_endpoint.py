@@ -25,6 +25,9 @@ from detector.wording import number, plural, probability, size
 from models.base import log10_surprise
 from models.novelty import Novelty, NoveltyParams
 
+# Active hours of a role before a place that nobody uses can be called a stray: at first all places are new.
+ROLE_HOURS: Final = 20
+
 _NOUNS: Final[Mapping[str, str]] = {
     "host": "host",
     "route": "API route",
@@ -109,7 +112,8 @@ class NewEndpoint(Detector[Seen]):
             or effective_zone(endpoint, context) not in OUTSIDE
         ):
             return False
-        return not context.priors.knows(endpoint.namespace, endpoint.name)
+        known = context.priors.hours(context.principal.role) >= ROLE_HOURS
+        return known and not context.priors.knows(endpoint.namespace, endpoint.name)
 
     def _surprise(self, event: Event, endpoint: Endpoint, state: Seen, context: Context) -> tuple[float, bool]:
         """Probability of an endpoint as new as this (1 for one that is known), and whether it was told."""

@@ -8,7 +8,7 @@ import msgspec
 from detector.charter import Charter
 from detector.detectors.base import ATLAS, OWASP_AGENTIC, Context, Example, StructDetector, sample
 from detector.detectors.rows import Row, count_on, current, is_milestone
-from detector.events import SENSITIVE, Destination, Event, Target
+from detector.events import SENSITIVE, Destination, Event, Kind, Sensitivity, Target
 from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import number
@@ -16,6 +16,12 @@ from detector.wording import number
 # A breach of one rule by one name is told once within this many seconds, then at its tenth, hundredth …
 AGAIN_SECONDS: Final = 86400.0
 BREACHES_MOST: Final = 64
+
+# Active hours of a role before its habits stand in for a charter.
+KNOWN_HOURS: Final = 200
+
+# Namespace of the peers' knowledge: who touches which class of data.
+CLASSES: Final = "sensitivity"
 
 _WHAT: Final[Mapping[str, str]] = {
     "action": "an action that its charter does not name",
@@ -25,14 +31,22 @@ _WHAT: Final[Mapping[str, str]] = {
 }
 
 
+_READS: Final[frozenset[Kind]] = frozenset({"access", "transfer", "call"})
+
+
 class Breaches(msgspec.Struct):
-    """Breaches by rule and name, the latest `BREACHES_MOST` kept."""
+    """Breaches by rule and name, the latest `BREACHES_MOST` kept; sensitivities that were ever touched."""
 
     seen: dict[str, Row] = {}
+    classes: dict[Sensitivity, None] = {}
 
 
 class OutOfCharter(StructDetector[Breaches]):
-    """An act that the charter does not cover. Silent for those who have none."""
+    """An act that the charter does not cover, or the habits that stand in for one that was never written.
+
+    By habit only the class of data is judged: an agent that touches confidential or restricted data, which
+    neither it nor anybody in its role ever did, is told once.
+    """
 
     name = "out_of_charter"
     rules: ClassVar[Mapping[str, str]] = {
@@ -40,6 +54,7 @@ class OutOfCharter(StructDetector[Breaches]):
         "sensitivity": "touched data more sensitive than its charter allows",
         "resource": "touched a resource outside its charter",
         "destination": "sent data to a destination outside its charter",
+        "first_of_class": "touched data of a sensitivity that is new to its role",
     }
     runbook = "Ask who widened the agent's task; extend the charter, or stop the agent and see what it took."
     tags = (f"{OWASP_AGENTIC}:ASI02", f"{OWASP_AGENTIC}:ASI10", f"{ATLAS}:AML.T0053")
@@ -49,6 +64,8 @@ class OutOfCharter(StructDetector[Breaches]):
     def detect(self, event: Event, state: Breaches, context: Context) -> Iterator[Finding]:
         """A finding at the first breach of a rule by a name, the tenth, the hundredth and so on."""
         broken = context.charter.breach(event)
+        if broken is None:
+            yield from self._first_of_class(event, state, context)
         if broken is None or event.outcome == "denied":
             return
         rule, name = broken
@@ -66,6 +83,26 @@ class OutOfCharter(StructDetector[Breaches]):
             evidence={"name": name, "count": count, "sensitivity": event.target.sensitivity if event.target else None},
         )
 
+    def _first_of_class(self, event: Event, state: Breaches, context: Context) -> Iterator[Finding]:
+        touched, role, priors = _class_touched(event), context.principal.role, context.priors
+        if touched is None or touched in state.classes or context.principal.kind != "agent":
+            return
+        hours = priors.hours(role)
+        if hours < KNOWN_HOURS or context.answer == "approved" or priors.users(role, CLASSES, touched)[0]:
+            return
+        assert event.target is not None  # noqa: S101 - a class is that of a target
+        yield self.finding(
+            event,
+            context,
+            "first_of_class",
+            "SEV3",
+            f"{context.principal.id} touched {touched} data, {event.target.uri}; neither it nor anybody of its role "
+            f"ever did, in {number(hours)} hours of work",
+            score=0.5,
+            entities=(f"resource:{event.target.uri}",),
+            evidence={"name": touched, "sensitivity": touched, "role_hours": hours},
+        )
+
     @staticmethod
     def _severity(rule: str, event: Event) -> Severity:
         sensitive = event.target is not None and event.target.sensitivity in SENSITIVE
@@ -77,7 +114,12 @@ class OutOfCharter(StructDetector[Breaches]):
         return context.charter.breach(event) is not None
 
     def learn(self, event: Event, state: Breaches, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
-        """Count the breach on."""
+        """Count the breach on, and the class of data among the habits."""
+        touched = _class_touched(event)
+        if touched is not None and touched not in state.classes:
+            state.classes[touched] = None
+            if not context.suspect:
+                context.group.add_use(CLASSES, touched)
         broken = context.charter.breach(event)
         if broken is None or event.outcome == "denied":
             return
@@ -110,4 +152,16 @@ class OutOfCharter(StructDetector[Breaches]):
         )
         return [Example(story, [event], fires, charter) for story, event, fires in stories] + [
             Example("the same without a charter", [sample(target=salaries)], ()),
+            Example(
+                "restricted data, in a role that never touched any",
+                [*(sample(60.0 * hour, target=tickets) for hour in range(210)), sample(12_700, target=secret)],
+                ("first_of_class",),
+            ),
         ]
+
+
+def _class_touched(event: Event) -> Sensitivity | None:
+    """The sensitive class of data that the event really reached, if it did."""
+    target = event.target
+    reached = target is not None and target.sensitivity in SENSITIVE and event.outcome == "success"
+    return target.sensitivity if target is not None and reached and event.kind in _READS else None

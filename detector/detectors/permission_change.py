@@ -20,8 +20,11 @@ from detector.reach import SENSITIVITY, audience_weight, privilege_weight
 from detector.severity import Severity, worst
 from detector.wording import duration, listing, number
 
-OPENING: Final = frozenset({"grant", "widen", "inherit"})
+CLOSING: Final = frozenset({"narrow", "revoke", "expire"})
 OPEN_GRANTS_MOST: Final = 64
+
+# How the privilege of a new key, token or password begins.
+CREDENTIAL: Final = "credential:"
 
 # The audience weight from which a group is as good as everybody: some 250 people.
 WIDE: Final = 0.6
@@ -39,6 +42,19 @@ class _Verdict(NamedTuple):
     why: str
 
 
+def _by_privilege(permission: Permission, target: Target, *, approved: bool, by_agent: bool) -> Iterator[_Verdict]:
+    """What is wrong with the privilege alone; for people a note, since handing these out is work of some."""
+    if permission.privilege.startswith(CREDENTIAL):
+        name = permission.privilege.removeprefix(CREDENTIAL)
+        yield _Verdict("new_credential", "SEV3" if by_agent and not approved else "SEV4", f"makes a new {name}")
+    elif privilege_weight(permission.privilege) >= 1.0:
+        if target.sensitivity in SENSITIVE and by_agent and not approved:
+            yield _Verdict("high_privilege", "SEV2", f"gives {permission.privilege} on {target.sensitivity} data")
+        elif target.sensitivity == "unknown":
+            severity: Severity = "SEV3" if by_agent and not approved else "SEV4"
+            yield _Verdict("broad_grant", severity, f"gives {permission.privilege}")
+
+
 class PermissionChange(StructDetector[Grants]):
     """Changes that widen access, ranked by audience x privilege x sensitivity."""
 
@@ -50,6 +66,9 @@ class PermissionChange(StructDetector[Grants]):
         "exceeds_request": "gave more than was asked for",
         "no_expiry": "gave temporary access without an end",
         "outlived_expiry": "built on access that should have ended",
+        "safeguard_disabled": "switched off a safeguard",
+        "broad_grant": "gave full control",
+        "new_credential": "made a new credential",
         "closed": "took access back",
     }
     runbook = "Undo the change unless its owner confirms it; then list who read the resource meanwhile."
@@ -58,6 +77,7 @@ class PermissionChange(StructDetector[Grants]):
         f"{ATTACK}:T1098.003",
         f"{ATTACK}:T1222",
         f"{ATTACK}:T1548.005",
+        f"{ATTACK}:T1562",
     )
     kinds = frozenset({"permission"})
     State = Grants
@@ -67,7 +87,7 @@ class PermissionChange(StructDetector[Grants]):
         permission, target = event.permission, event.target
         if permission is None or target is None or event.outcome != "success":
             return
-        if permission.change not in OPENING:
+        if permission.change in CLOSING:
             if target.sensitivity in SENSITIVE or target.sensitivity == "unknown":
                 yield self._closing(event, permission, target, context)
             return
@@ -79,16 +99,20 @@ class PermissionChange(StructDetector[Grants]):
 
     def _verdicts(self, event: Event, permission: Permission, target: Target, context: Context) -> Iterator[_Verdict]:
         approved = context.answer == "approved"
+        by_agent = event.actor.kind == "agent"
+        if permission.change == "disable":
+            severity: Severity = "SEV4" if approved else "SEV2" if by_agent else "SEV3"
+            yield _Verdict("safeguard_disabled", severity, f"switches off {permission.privilege or 'a safeguard'}")
+            return
         wide = permission.audience in {"org", "public"} or audience_weight(permission) >= WIDE
         guarded = target.sensitivity in SENSITIVE
         if wide and (guarded or (target.sensitivity == "unknown" and permission.audience == "public")):
             people = f" ({number(permission.audience_count)} people)" if permission.audience_count else ""
-            severity: Severity = "SEV1" if permission.audience == "public" and guarded else "SEV2"
+            severity = "SEV1" if permission.audience == "public" and guarded else "SEV2"
             what = f"opens {target.sensitivity} data to the {permission.audience}{people}"
             yield _Verdict("exposure", "SEV4" if approved else severity, what)
-        if not approved and event.actor.kind == "agent" and guarded and privilege_weight(permission.privilege) >= 1.0:
-            yield _Verdict("high_privilege", "SEV2", f"gives {permission.privilege} on {target.sensitivity} data")
-        if permission.grantee == event.actor.id and not approved:
+        yield from _by_privilege(permission, target, approved=approved, by_agent=by_agent)
+        if permission.grantee == event.actor.id and not approved and not permission.privilege.startswith(CREDENTIAL):
             agent = event.actor.kind != "human"
             yield _Verdict("self_grant", "SEV2" if agent else "SEV3", "grants it to the one who made the change")
         if permission.requested and privilege_weight(permission.privilege) > privilege_weight(permission.requested):
@@ -174,7 +198,7 @@ class PermissionChange(StructDetector[Grants]):
         if permission is None or target is None or event.outcome != "success":
             return
         key = _key(permission, target)
-        if permission.change not in OPENING:
+        if permission.change in CLOSING:
             state.temporary.pop(key, None)
         elif permission.expires_at is not None:
             state.temporary[key] = permission.expires_at.timestamp()
@@ -211,6 +235,13 @@ class PermissionChange(StructDetector[Grants]):
             ),
             Example("an agent hands out ownership", [_handed_out()], ("high_privilege",)),
             Example(
+                "somebody switches off the audit log",
+                [changed(Permission("disable", privilege="audit log"), "unknown")],
+                ("safeguard_disabled",),
+            ),
+            Example("an agent makes a key", [_handed_out("credential:access key", "unknown")], ("new_credential",)),
+            Example("an agent hands out all of an account", [_handed_out("*:*", "unknown")], ("broad_grant",)),
+            Example(
                 "the same opening, approved, is noted only",
                 [changed(to_org, approval=Approval(id="CHG-7", by="dana"))],
                 ("exposure",),
@@ -224,12 +255,12 @@ class PermissionChange(StructDetector[Grants]):
         ]
 
 
-def _handed_out() -> Event:
+def _handed_out(privilege: str = "owner", sensitivity: Sensitivity = "restricted") -> Event:
     return sample(
         kind="permission",
         action="add_role",
-        target=Target(uri="iam://prod", sensitivity="restricted"),
-        permission=Permission("grant", "agent-2", "user", 1, "owner"),
+        target=Target(uri="iam://prod", sensitivity=sensitivity),
+        permission=Permission("grant", "agent-2", "user", 1, privilege),
     )
 
 

@@ -63,7 +63,8 @@ def _closed_hours(channel: Channel | None, flows: Flows, now: float) -> tuple[in
     """Hours in which the channel flowed, and active ones; without that in progress, which is what is judged."""
     hour = now // HOUR
     used = 0 if channel is None else channel.hours - (channel.hour == hour)
-    return used, flows.hours - (flows.hour == hour)
+    active = flows.hours - (flows.hour == hour)
+    return min(used, active), active  # a late event may count an hour for its channel alone
 
 
 def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
@@ -216,7 +217,6 @@ class TransferRate(Detector[Flows]):
         if hour > state.hour:
             state.hour = hour
             state.hours += 1
-            context.group.hours += 1
             state.fade()
         for name, amount in amounts(event, context):
             channel = state.channels.get(name)

@@ -7,7 +7,7 @@ Canonical forms (`Named.value`), all lower case and at most 512 characters:
 
 | kind | form | example |
 | --- | --- | --- |
-| email | the bare address | `ann@corp.example` |
+| email | the bare address, in quotes only where it needs them | `ann@corp.example` |
 | account | without spaces; told by an IBAN's structure, a card's check digit, a wallet's form, or its key | `gb29...` |
 | phone | its digits | `14155550123` |
 | url | host and path, no `http(s)://`, `www.`, port, query, fragment or last slash; other schemes stay | `x.com/a` |

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
+from unicodedata import normalize
 
 from detector.events import Named, NamedKind
 from detector.extraction.lexicon import FILE_ENDINGS, KEY_KINDS, PROSE_KEYS, TOP_LEVEL
@@ -19,14 +20,20 @@ _SHORT: Final = 128
 EDGE: Final = "'\".,:;!?*_~=&-<>()[]{}|`\u2026\u2018\u2019\u201c\u201d"
 _PIECE: Final = re.compile(r"[^\"<>()\[\]{}|,;`]++")
 _MARK: Final = re.compile(r"[@/#\\]|\.(?!\.)|\d{6}|^[A-Z]{2}\d{2}")
-_MAY: Final = re.compile(r"[@/#\\.+]|\d{6}|\d\d [A-Z0-9]{4}|[A-Z]{2}\d\d")
+_MAY: Final = re.compile(r"[@\uff20\ufe6b/#\\.+]|\d{6}|\d\d [A-Z0-9]{4}|[A-Z]{2}\d\d")
 _EMAIL: Final = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
+# Of a value as a whole: the rest of RFC 5322's atext, but for the = of `to=ann@x.com`; and a quoted local part.
+_ATEXT_EMAIL: Final = re.compile(r"[\w.+%'!#$&*/?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
+_QUOTED_EMAIL: Final = re.compile(r"\"(?:[^\"\\\n]|\\.){1,64}\"@(?:[\w-]{1,63}\.){0,8}[\w-]{2,63}")
+_AT: Final = re.compile(r"[^\s,;<>]*[^\s,;<>@]@[^\s,;<>@]+")
+_QUOTED: Final = re.compile(r"\"([\w.+%'!#$&*/=?^`{|}~-]+)\"(@.*)")
 _HOST: Final = re.compile(r"(?:[\w-]{1,63}\.){1,10}[a-z][a-z0-9-]{1,62}\.?|(?:\d{1,3}\.){3}\d{1,3}|localhost")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
 _ACCOUNT: Final = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{8,30}|[a-z]{2}\d{2}[a-z]{0,4}\d{8,26}")
 _SPACED: Final = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?(?!\w)")
 _SPACED_START: Final = re.compile(r"\d\d [A-Z0-9]{4} ")
 _WALLET: Final = re.compile(r"0x[0-9a-fA-F]{40}|bc1[a-z0-9]{25,59}")
+_ANY_AT: Final = re.compile("[@\uff20\ufe6b]")
 _PHONE: Final = re.compile(r"(?<![\w+])\+\d(?:[ ().-]{0,2}\d){6,14}(?!\w)")
 _CHANNEL: Final = re.compile(r"#[a-zA-Z][\w-]{0,79}")
 _COLOUR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
@@ -56,6 +63,12 @@ def is_prose_key(key: str) -> bool:
     return any(word.lower() in PROSE_KEYS for word in _WORDS.findall(key[:80]))
 
 
+@lru_cache(maxsize=4096)
+def is_addressing(key: str) -> bool:
+    """Whether a value under this key says whom: there, whatever has an @ is an address."""
+    return kind_of_key(key) in {"name", "account", "phone", "channel"}
+
+
 def may_mention(text: str) -> bool:
     """Whether it is worth looking for mentions: quick, and never wrong when it says no."""
     return _MAY.search(text) is not None
@@ -67,7 +80,7 @@ def in_value(value: str, key: str) -> tuple[Named, ...]:
 
 
 def _in_value(value: str, key: str) -> tuple[Named, ...]:
-    value = value.strip()
+    value = _plain_at(value.strip())
     if not value or len(value) > 4 * MOST_VALUE or "\n" in value:
         return ()
     found = _single(value, key)
@@ -83,24 +96,30 @@ def _in_value(value: str, key: str) -> tuple[Named, ...]:
 _in_short: Final = lru_cache(maxsize=8192)(_in_value)
 
 
-def in_text(text: str, key: str = "") -> Iterator[Named]:
-    """What running text mentions, word by word, then what is written with spaces; repeats included."""
+def in_text(text: str, key: str = "", *, addressed: bool = False) -> Iterator[Named]:
+    """What running text mentions, word by word, then what is written with spaces; repeats included.
+
+    If it is `addressed`, all with an @ is an address, `drop@attacker` too.
+    """
     if "\\n" in text:  # escaped once too often, as models do
         text = text.replace("\\n", " ")
     for written in text.split():
         if written.isalpha():
             continue
-        word = written[: 4 * MOST_VALUE].strip(EDGE)
+        word = _plain_at(written[: 4 * MOST_VALUE]).strip(EDGE)
         if word.isalpha() or not _MARK.search(word):
             continue
         for piece in _PIECE.findall(word):
-            for kind, value in _in_word(piece.strip(EDGE)):
+            for kind, value in _in_word(piece.strip(EDGE), addressed=addressed):
                 yield Named(kind, value[:MOST_VALUE], key)
     for kind, value in _with_spaces(text):
         yield Named(kind, value, key)
 
 
 def _with_spaces(text: str) -> Iterator[tuple[NamedKind, str]]:
+    if '"@' in text:
+        for match in _QUOTED_EMAIL.finditer(text):
+            yield "email", _email(match[0])
     if "+" in text:
         for match in _PHONE.finditer(text):
             yield "phone", _digits(match[0])
@@ -109,12 +128,17 @@ def _with_spaces(text: str) -> Iterator[tuple[NamedKind, str]]:
             yield "account", match[0].replace(" ", "").lower()
 
 
-def _in_word(word: str) -> Iterable[tuple[NamedKind, str]]:
+def _in_word(word: str, *, addressed: bool) -> Iterable[tuple[NamedKind, str]]:
     if "://" in word:
         match = _SCHEME.search(word.lower())
         return _link(word[match.start() :]) if match else ()
     if "@" in word:
-        return tuple(("email", _email(email)) for email in _EMAIL.findall(word))
+        emails = _EMAIL.findall(word)
+        if len(emails) < word.count("@"):
+            emails += [email for email in _ATEXT_EMAIL.findall(word) if not email.endswith(tuple(emails))]
+        if not emails and addressed and _AT.fullmatch(word):
+            emails = [word]
+        return tuple(("email", _email(email)) for email in emails)
     return _token(word, None)
 
 
@@ -125,7 +149,11 @@ def _single(value: str, key: str) -> tuple[Named, ...]:
     shown = _DISPLAYED.fullmatch(value) if value.endswith(">") else None
     plain = shown[1] if shown else value
     found: Iterable[tuple[NamedKind, str]] = ()
-    if " " not in plain and "\t" not in plain:
+    if '"@' in plain and _QUOTED_EMAIL.fullmatch(plain):
+        found = (("email", _email(plain)),)
+    elif "@" in plain and is_addressing(key) and _AT.fullmatch(plain) and "://" not in plain:
+        found = (("email", _email(plain.removeprefix("mailto:"))),)
+    elif " " not in plain and "\t" not in plain:
         found = tuple(_token(plain.removeprefix("mailto:"), kind))
     elif _SPACED.fullmatch(plain):
         found = (("account", plain.replace(" ", "").lower()),)
@@ -165,7 +193,9 @@ def _by_form(value: str) -> NamedKind | None:
         return "channel"
     if _is_account(value):
         return "account"
-    return "path" if _is_path(value) else None
+    if _is_path(value):
+        return "path"
+    return "email" if "@" in value and _ATEXT_EMAIL.fullmatch(value) else None
 
 
 def _under_key(value: str, key: str) -> tuple[Named, ...]:
@@ -251,7 +281,14 @@ def _digits(text: str) -> str:
 
 
 def _email(text: str) -> str:
-    return text.lower().strip(".'-_")
+    """One form of an address: quotes that it could do without mean nothing."""
+    quoted = _QUOTED.fullmatch(text)
+    return ("".join(quoted.groups()) if quoted else text).lower().lstrip("@").strip(".'-_")
+
+
+def _plain_at(text: str) -> str:
+    """Addresses in their plain letters: a full-width @ is one."""
+    return text if text.isascii() or not _ANY_AT.search(text) else normalize("NFKC", text)
 
 
 def _without_www(host: str) -> str:

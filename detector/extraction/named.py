@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
-from detector.events import Named
+from detector.events import Named, NamedKind
 from detector.extraction import entities, leaves
 from detector.extraction.leaves import Leaf
 
 MOST_TEXT: Final = 200_000
 MOST_NAMED: Final = 500
+_WEAK: Final[frozenset[NamedKind]] = frozenset({"name", "path"})
 _MOST_ARGUMENTS: Final = 4 << 20  # a field behind a long body is read; see `_named`
 
 _WRAPPED: Final = frozenset({"type", "text", "annotations"})
@@ -107,7 +109,7 @@ def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]
     left = MOST_TEXT
     for key, text in prose:
         addressed = not of_result and entities.kind_of_key(key) is not None and "\n" not in text
-        for item in entities.in_text(text[:left], key):
+        for item in entities.in_text(text[:left], key, addressed=addressed and entities.is_addressing(key)):
             yield Named(item.kind, item.value, key, alone=True) if addressed else item
         left = max(0, left - len(text))
 
@@ -133,9 +135,21 @@ def _is_name(text: str) -> bool:
 
 
 def _distinct(found: Iterable[Named]) -> tuple[Named, ...]:
+    """The first `MOST_NAMED`, in order; names and files only where addresses leave room, so none can be crowded out."""
     kept: dict[Named, None] = {}
+    weak = 0
     for item in found:
-        kept[item] = None
-        if len(kept) >= MOST_NAMED:
-            break
-    return tuple(kept)
+        if item in kept:
+            continue
+        if item.kind not in _WEAK:
+            kept[item] = None
+            if len(kept) - weak >= MOST_NAMED:
+                break
+        elif weak < MOST_NAMED:
+            kept[item] = None
+            weak += 1
+    room = MOST_NAMED - (len(kept) - weak)
+    if weak <= room:
+        return tuple(kept)
+    spared = set(islice((item for item in kept if item.kind in _WEAK), room))
+    return tuple(item for item in kept if item.kind not in _WEAK or item in spared)

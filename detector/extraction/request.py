@@ -13,21 +13,25 @@ _TOKEN: Final = re.compile(r"[^\s\"<>()\[\]{}|,;`]++")
 _PART: Final = re.compile(r"[^\W_]+")
 
 
-def words(text: str, most: int = 1000) -> tuple[str, ...]:
+def words(*texts: str, most: int = 1000) -> tuple[str, ...]:
     """The distinct lower-case words of a request, by first appearance, at most `most`.
 
-    First, in order, every entity in its canonical form (see the package); then each run of characters between
-    spaces, quotes and brackets without the punctuation around it, as it is ("bill-2023.txt", "#general",
-    "ann@x.com") and in its parts ("bill", "2023", "txt").
+    What is past the most goes unread, so give the texts that matter most first. Of each, in order, first every entity
+    in its canonical form (see the package); then each run of characters between spaces, quotes and brackets
+    without the punctuation around it, as it is ("bill-2023.txt", "#general", "ann@x.com") and in its parts
+    ("bill", "2023", "txt").
 
     >>> words("Send Bob's bill-2023.txt to ann@x.com")
     ('bill-2023.txt', 'ann@x.com', 'send', "bob's", 'bob', 's', 'bill', '2023', 'txt', 'to', 'ann', 'x', 'com')
     """
     found: dict[str, None] = {}
-    for word in _every(text[:_MOST_TEXT]):
-        found[word[:_MOST_WORD]] = None
-        if len(found) >= most:
-            break
+    left = _MOST_TEXT
+    for text in texts:
+        for word in _every(text[:left]):
+            found[word[:_MOST_WORD]] = None
+            if len(found) >= most:
+                return tuple(found)
+        left = max(0, left - len(text))
     return tuple(found)
 
 

@@ -48,6 +48,21 @@ def span(operation: str | None, number: int = 1, /, **attributes: Any) -> dict[s
     }
 
 
+def tool_span(tool: str, number: int = 1, /, parent: int | None = None, **changes: Any) -> dict[str, Any]:
+    """An `execute_tool` span with the attributes that the conventions name for one, and none of any agent."""
+    told = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.call.id": f"call_{number}",
+        "gen_ai.tool.description": "A tool",
+        "gen_ai.tool.name": tool,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.arguments": '{"to": "ann@corp.example"}',
+        "gen_ai.tool.call.result": '{"sent": true}',
+    }
+    above = {} if parent is None else {"parentSpanId": f"{parent:016x}"}
+    return span(None, number) | above | {"name": f"execute_tool {tool}", "attributes": pairs({**told, **changes})}
+
+
 def message(*spans: Mapping[str, Any], resource: Mapping[str, Any] | None = None) -> bytes:
     """An export request of one resource."""
     resource = {"service.name": "assistant", "deployment.environment.name": "prod"} if resource is None else resource

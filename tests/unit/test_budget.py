@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from detector.budget import LEAST_SCORE, TRUSTED, BudgetSettings, PastScores, Thresholds, shares
+from detector.budget import LEAST_SCORE, MOST_RAISED, TRUSTED, BudgetSettings, PastScores, Thresholds, shares
 
 CHANNELS = {"a": ("a out", "a in"), "b": ("b",)}
 START = 1e-5
@@ -104,3 +104,22 @@ def test_roles_are_bounded() -> None:
 )
 def test_the_budget_is_shared(budget: BudgetSettings, expected: dict[str, float]) -> None:
     assert shares(budget, CHANNELS) == pytest.approx(expected)
+
+
+def test_nobody_talks_a_threshold_into_silence() -> None:
+    scores = exponential(20_000)
+    for attacker in (50, 500, 5_000):
+        loud = counted({"r": [*scores, *[7.0 + i % 3 for i in range(attacker)]]})
+        assert limit_of(loud) <= 5.0 + MOST_RAISED
+
+
+def test_without_a_tail_of_its_own_a_role_has_the_fleets_threshold() -> None:
+    wild = [score + 3.0 for score in exponential(300)]
+    tests = counted({f"role-{i}": wild for i in range(10)})
+    assert limit_of(tests, role="role-3") > 5.0
+
+
+def test_what_fades_away_is_forgotten() -> None:
+    tests = counted({"gone": [1.0], "r": exponential(4_000)})
+    tests.age(60.0)
+    assert list(tests.tails) == ["r"]

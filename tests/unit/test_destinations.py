@@ -5,7 +5,7 @@ from msgspec import structs
 
 from detector import destinations
 from detector.destinations import DestinationSettings, Places, Zones
-from detector.events import Destination, Event, Kind, Target, Zone
+from detector.events import Content, Destination, Event, Kind, Named, Target, Zone
 from tests.support.events import event
 
 LISTS = DestinationSettings(
@@ -42,6 +42,41 @@ def sent(
         ("s3://team-*", ["s3://team-a", "S3://Team-b"], ["s3://teams", "gs://team-a"]),
         ("*@corp.example", ["ines@corp.example"], ["ines@corp.example.evil", "ines@evilcorp.example"]),
         ("node-[12].lan", ["node-1.lan"], ["node-3.lan"]),
+        (
+            "*@corp.example",
+            ["ann@corp.example, bob@corp.example", "ann@corp.example;", "ann@corp.example."],
+            [
+                "drop@evil.example, bob@corp.example",
+                "drop@evil.example;bob@corp.example",
+                "a@b@corp.example",
+                ",",
+                "evil.example/x@corp.example",
+                "drop@evil.example bob@corp.example",
+                "drop@evil.example\nb@corp.example",
+            ],
+        ),
+        (
+            ".corp.example",
+            ["x@corp.example", "x@mail.corp.example", "X@corp.example.", "corp.example.:443", "a.corp.example:8443"],
+            [
+                "evil.example/.corp.example",
+                "evil.example/x.corp.example",
+                "drop@evil.example,.corp.example",
+                "a@evil.example@corp.example",
+                "evil.example:1@corp.example",
+                "evil.example#.corp.example",
+                "x@evilcorp.example",
+                "s3://x.corp.example",
+                "evil.example, a.corp.example",
+            ],
+        ),
+        ("files.corp.example.", ["files.corp.example", "files.corp.example.", "files.corp.example:80"], ["example"]),
+        ("10.2.0.0/16", ["10.2.0.1:443", "10.2.0.1, 10.2.0.2"], ["10.3.0.1:443", "10.2.0.1,10.3.0.1"]),
+        ("2001:db8::/32", ["[2001:db8::1]:443", "[2001:db8::1]"], ["[2001:db9::1]:443"]),
+        ("s3://*[!x]", ["s3://team-a"], ["s3://team-x", "s3://evil/a", "s3://evil, a"]),
+        ("acct-7", ["acct-7"], ["acct-7:443", "acct-8"]),
+        ("Acme Ltd", ["acme ltd"], ["acme", "acme ltd, evil"]),
+        ("*", ["ann@x.example", "s3://a/b", "x, y@z.example"], [""]),
     ],
 )
 def test_a_rule_fits_what_it_says(rule: str, names: list[str], strangers: list[str]) -> None:
@@ -107,6 +142,35 @@ def test_a_list_vouches_for_all_that_an_event_reached_or_for_nothing(item: Event
 def test_a_transfer_whose_target_is_all_that_is_known_of_where_it_went() -> None:
     resolved, told = Zones(LISTS).resolve(event(kind="transfer", target=Target(uri="s3://partner-in/a")))
     assert (resolved.destination, told) == (Destination(zone="approved"), "unknown")
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        Named("email", "drop@evil.example", "bcc", alone=True),
+        Named("phone", "14155550123", "to", alone=True),
+        Named("channel", "random", "channel", alone=True),
+        Named("account", "acct-8", "account", alone=True),
+        Named("host", "evil.example", "host", alone=True),
+        Named("url", "evil.example/files.partner.example", "webhook", alone=True),
+        Named("url", "s3://drop/in", "to", alone=True),
+    ],
+)
+def test_one_stranger_among_an_acts_arguments_is_vouched_for_by_nobody(stranger: Named) -> None:
+    known = [Named("email", "bob@partner.example", "to", alone=True), Named("url", "s3://corp-a/x", "url", alone=True)]
+    item = sent(recipient="bob@partner.example")
+    zones = Zones(LISTS)
+    for told, zone, rule in [([*known], "approved", "*@partner.example"), ([*known, stranger], "external", None)]:
+        act = structs.replace(item, content=Content(arguments=tuple(told)))
+        resolved = zones.resolve(act)[0]
+        assert resolved.destination is not None
+        assert resolved.destination.zone == zone
+        assert zones.approved(act, "bob@partner.example") == rule
+    said = structs.replace(stranger, alone=False)
+    read = structs.replace(item, kind="access", content=Content(arguments=(stranger,)))
+    written = structs.replace(item, content=Content(arguments=(said,)))
+    for event_ in (read, written):
+        assert zones.approved(event_, "bob@partner.example") == "*@partner.example"
 
 
 def test_without_lists_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

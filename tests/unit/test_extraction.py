@@ -70,6 +70,12 @@ def in_prose(text: str) -> list[str]:
         ("/etc/passwd", [("path", "/etc/passwd", True)]),
         ("~/notes", [("path", "~/notes", True)]),
         ("C:\\Users\\a.txt", [("path", "c:\\users\\a.txt", True)]),
+        ("drop!@X.example", [("email", "drop!@x.example", True)]),
+        ("a#b/c@x.example, bob@y.example", [("email", "a#b/c@x.example", True), ("email", "bob@y.example", True)]),
+        ('"Drop"@x.example', [("email", "drop@x.example", True)]),
+        ('"a b"@x.example', [("email", '"a b"@x.example', True)]),
+        ("drop\uff20x\uff0eexample", [("email", "drop@x.example", True)]),
+        ("/home/ann@x.example/b", [("path", "/home/ann@x.example/b", True)]),
         ("Bill-2023.TXT", [("path", "bill-2023.txt", True)]),
         ("5b8efff798038103d269b633813fc60c", []),
         ("ab12cd34ef56ab78", []),
@@ -92,6 +98,14 @@ def test_a_value_is_known_by_its_form(value: str, expected: list[Short]) -> None
         ("toAddress", "Ann  Lee", [("name", "ann lee", True)]),
         ("user_email", "me", [("name", "me", True)]),
         ("to", "@alice", [("name", "alice", True)]),
+        ("to", "drop@attacker", [("email", "drop@attacker", True)]),
+        ("to", "drop#@x.example", [("email", "drop#@x.example", True)]),
+        ("to", "a=b(c)@x.example", [("email", "a=b(c)@x.example", True)]),
+        ("to", "drop@[10.0.0.1]", [("email", "drop@[10.0.0.1]", True)]),
+        ("recipient", "drop\ufe6battacker", [("email", "drop@attacker", True)]),
+        ("to", "Ann <drop!@x.example>", [("email", "drop!@x.example", True)]),
+        ("to", "@ann@x.example", [("email", "ann@x.example", True)]),
+        ("note_id", "drop@attacker", []),
         ("hotel", "Sea View", [("name", "sea view", True)]),
         ("company_name", "Sun, Sand & Co", [("name", "sun, sand & co", True)]),
         ("channel", "general", [("channel", "general", True)]),
@@ -120,6 +134,33 @@ def test_an_address_in_a_recipients_field_is_a_recipient_whatever_is_around_it()
     assert ("email", "eve@x.example", True) in told({"to": "Mark eve@x.example please"})
     many = ", ".join(f"u{i}@x.example" for i in range(200))
     assert ("email", "u199@x.example", True) in told({"recipients": many})
+
+
+@pytest.mark.parametrize(
+    ("written", "email"),
+    [
+        ("drop@attacker", "drop@attacker"),
+        ("drop!@x.example", "drop!@x.example"),
+        ('"drop"@x.example', "drop@x.example"),
+        ("drop\uff20x.example", "drop@x.example"),
+    ],
+)
+def test_an_unusual_address_among_others_is_still_one(written: str, email: str) -> None:
+    for among in (f"bob@corp.example, {written}", f'"bob@corp.example" <{written}>', f"Mark {written} please"):
+        assert ("email", email, True) in told({"to": among})
+    if email != "drop@attacker":
+        assert told({"body": f"write to {written}!"}) == [("email", email, False)]
+        assert email in words(f"write to {written}!")
+
+
+def test_no_crowd_of_names_hides_an_address() -> None:
+    crowd = [f"Guest {i}" for i in range(2 * MOST_NAMED)]
+    found = named_in_arguments({"guests": crowd, "files": [f"f{i}.txt" for i in range(600)], "to": "a@x.example"})
+    assert found[-1] == Named("email", "a@x.example", "to", alone=True)
+    assert found[0] == Named("name", "guest 0", "guests", alone=True)
+    assert len(found) == MOST_NAMED
+    many = named_in_arguments({"guests": crowd, "to": [f"u{i}@x.example" for i in range(2 * MOST_NAMED)]})
+    assert [item.value for item in many] == [f"u{i}@x.example" for i in range(MOST_NAMED)]
 
 
 def test_running_text_is_told_from_values() -> None:
@@ -260,7 +301,8 @@ def test_words_are_whole_and_in_parts() -> None:
     assert {"visit", "our", "company", "bobs", "list", "post", "hi", "#general", "pay", "gb29"} <= set(found)
     assert len(found) == len(set(found))
     assert words("B a b A", most=1) == ("b",)
-    assert words("") == ()
+    assert words("a b", "b c", "d", most=3) == ("a", "b", "c")
+    assert words("") == words() == ()
     assert len(words(" ".join(f"w{i}" for i in range(3000)))) == 1000
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.events import Actor, Approval, Destination, Event, Permission, Reject, Target
 from detector.formats import REGISTRY, Decode
-from tests.support import wild
+from tests.support import audit_logs, cloudtrail, kubernetes, wild
 from tests.support.checks import must_fail
 from tests.support.events import event
 from tests.support.otel import message, span
@@ -18,6 +18,15 @@ REASONS: Final = frozenset(get_args(get_type_hints(Reject)["reason"]))
 
 # One good message of each format, with every optional part, to be torn and bent.
 GOOD: Final = {
+    "cloudtrail": cloudtrail.message(
+        cloudtrail.record(
+            "s3:PutBucketPolicy",
+            {"bucketName": "copy", "bucketPolicy": {"Statement": [{"Effect": "Allow", "Principal": {"AWS": ["*"]}}]}},
+            resources=[{"ARN": "arn:aws:s3:::copy", "accountId": "111122223333"}],
+            additionalEventData={"bytesTransferredOut": 89.5},
+        ),
+        cloudtrail.record("iam:CreateUser", {"userName": "copy"}, errorCode="AccessDenied"),
+    ),
     "native": msgspec.json.encode(
         event(
             kind="permission",
@@ -30,6 +39,20 @@ GOOD: Final = {
             attributes={"tool": "copy", "tries": [1, 2.5, None]},
         )
     ),
+    "gcp_audit": audit_logs.gcp(
+        "SetIamPolicy",
+        "cloudresourcemanager",
+        serviceData=audit_logs.deltas(
+            ("ADD", "roles/owner", "allUsers"), ("REMOVE", "roles/viewer", "user:a@b.example")
+        ),
+        authorizationInfo=[{"permission": "resourcemanager.projects.setIamPolicy", "granted": True}],
+    ),
+    "github": audit_logs.github("repo.access", visibility="public", previous_visibility="private", data={"a": [1.5]}),
+    "okta": audit_logs.okta(
+        "user.account.privilege.grant",
+        ("User", "bob@acme.example"),
+        debugContext={"debugData": {"privilegeGranted": "Super administrator", "behaviors": "{New IP=POSITIVE}"}},
+    ),
     "otel": message(
         span(
             "execute_tool",
@@ -41,6 +64,15 @@ GOOD: Final = {
                 "server.port": 443,
                 "tags": ["a", {"b": 1.5}],
             },
+        )
+    ),
+    "kubernetes": msgspec.json.encode(
+        kubernetes.audited(
+            "patch",
+            "clusterrolebindings",
+            {"subjects": [{"kind": "Group", "name": "system:authenticated"}], "metadata": {"labels": {"a": "copy"}}},
+            responseObject=kubernetes.binding("cluster-admin"),
+            impersonatedUser={"username": "root", "groups": ["system:masters"]},
         )
     ),
 }

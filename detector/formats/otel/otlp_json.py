@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from detector.formats.otel_spans import GENAI, BadSpanError, Span
+from detector.formats.otel.spans import GENAI, BadSpanError, Span
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]+")
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
@@ -86,7 +87,7 @@ _DECODER: Final = msgspec.json.Decoder(_Message)
 
 
 def spans_of_json(raw: bytes) -> Iterator[Span]:
-    """The spans of agents in a message.
+    """The spans of agents in a message, and of the rest, without attributes, those that lead from one to another.
 
     Raises:
         msgspec.DecodeError: Not JSON; a `ValidationError` if not OTLP.
@@ -116,6 +117,7 @@ def spans_of_json(raw: bytes) -> Iterator[Span]:
 def _of_agents(spans: Sequence[_Span], resource: dict[str, Any]) -> Iterator[Span]:
     for span in spans:
         if not any(pair.key.startswith(GENAI) for pair in span.attributes or ()):
+            yield from _of_another(span, resource)
             continue
         status = span.status or _Status()
         yield Span(
@@ -130,6 +132,15 @@ def _of_agents(spans: Sequence[_Span], resource: dict[str, Any]) -> Iterator[Spa
             error=status.code in {2, "2", "STATUS_CODE_ERROR"},
             message=status.message or "",
         )
+
+
+def _of_another(span: _Span, resource: dict[str, Any]) -> Iterator[Span]:
+    """A span of no agent, for its place among the others; nothing if its ids are not to be used."""
+    if not span.parent_span_id:
+        return
+    with suppress(BadSpanError):
+        ids = (_id(span.trace_id, "traceId", 16), _id(span.span_id, "spanId", 8))
+        yield Span(*ids, _id(span.parent_span_id, "parentSpanId", 8), 0, 0, {}, resource)
 
 
 def _mapping(pairs: Sequence[_KeyValue] | None) -> dict[str, Any]:

@@ -4,19 +4,22 @@ System prompts, the model's words and tools' results are left out, tools' result
 them into a message of the user's: an instruction hidden in a result must never count as a request.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 
 import msgspec
 
-from detector.formats.otel_spans import Span
+from detector.formats.otel.spans import Span
 
-_TEXT: Final = frozenset({"text", "input_text"})
+_TEXT: Final = ("text", "input_text")
+_OF_TOOLS: Final = ("tool_call_id", "tool_use_id")
 _MOST_INDEXED: Final = 200
 
 
 def requests(span: Span) -> Iterator[str]:
-    """Each text of the users', oldest first.
+    """What the users said, turn by turn, oldest first.
 
     Read are `gen_ai.input.messages`, or in its absence what older conventions have: span events
     `gen_ai.user.message`, `gen_ai.prompt` as messages, and `gen_ai.prompt.N.role` with `.content`. A prompt
@@ -32,7 +35,7 @@ def requests(span: Span) -> Iterator[str]:
     yield from _of_messages(attributes.get("gen_ai.prompt"))
     for name, inner in span.events:
         if name == "gen_ai.user.message":
-            yield from _of_content(inner.get("gen_ai.event.content") or inner.get("content"))
+            yield from _of_turn(inner.get("gen_ai.event.content") or inner.get("content"))
         elif name == "gen_ai.content.prompt":
             yield from _of_messages(inner.get("gen_ai.prompt"))
         elif name == "gen_ai.client.inference.operation.details":
@@ -42,8 +45,14 @@ def requests(span: Span) -> Iterator[str]:
 def _of_messages(messages: Any) -> Iterator[str]:
     found = _decoded(messages)
     for message in found if isinstance(found, list) else [found]:
-        if isinstance(message, Mapping) and message.get("role") == "user":
-            yield from _of_content(message.get("parts", message.get("content")))
+        if isinstance(message, Mapping) and message.get("role") == "user" and not _is_of_tool(message):
+            yield from _of_turn(message.get("parts", message.get("content")))
+
+
+def _of_turn(content: Any) -> Iterator[str]:
+    text = "\n".join(_of_content(content))
+    if text:
+        yield text
 
 
 def _of_content(content: Any) -> Iterator[str]:
@@ -51,21 +60,29 @@ def _of_content(content: Any) -> Iterator[str]:
     if isinstance(found, str):
         yield found
     for part in found if isinstance(found, Sequence) and not isinstance(found, str) else [found]:
-        if isinstance(part, Mapping) and part.get("type") in _TEXT:
+        if not isinstance(part, Mapping) or _is_of_tool(part):
+            continue
+        if part.get("type") in _TEXT or part.keys() == {"content"}:
             text = part.get("content", part.get("text"))
             if isinstance(text, str):
                 yield text
-        elif isinstance(part, Mapping) and "type" not in part and isinstance(part.get("content"), str):
-            yield part["content"]
+
+
+def _is_of_tool(said: Mapping[str, Any]) -> bool:
+    """Whether a message or a part of one answers a tool call, whatever else it calls itself."""
+    return any(key in said for key in _OF_TOOLS)
 
 
 def _indexed(attributes: Mapping[str, Any]) -> Iterator[str]:
-    for index in range(_MOST_INDEXED):
+    latest: deque[int] = deque(maxlen=_MOST_INDEXED)
+    for index in count():
         role = attributes.get(f"gen_ai.prompt.{index}.role")
         if role is None:
-            return
+            break
         if role == "user":
-            yield from _of_content(attributes.get(f"gen_ai.prompt.{index}.content"))
+            latest.append(index)
+    for index in latest:
+        yield from _of_turn(attributes.get(f"gen_ai.prompt.{index}.content"))
 
 
 def _decoded(value: Any) -> Any:

@@ -4,7 +4,7 @@
 | --- | --- |
 | id, trace_id, parent_id | trace id and span id; trace id; the parent's event id |
 | time | the start |
-| actor | `gen_ai.agent.id`, else its name, else `service.name`; role is the name |
+| actor | `gen_ai.agent.id`, else its name, perhaps an ancestor's, else `service.name`; role is the name |
 | on_behalf_of | `enduser.id` or `user.id` |
 | session | `gen_ai.conversation.id`, else `session.id`, else `mcp.session.id` |
 | action | the tool, else the operation |
@@ -20,9 +20,9 @@ from typing import Any, Final
 from detector.events import Actor, Content, Event, Kind, Named, Outcome
 from detector.extraction import act_class, named_in_result, words
 from detector.extraction.lexicon import ActClass
-from detector.formats.otel_calls import Payload, destination, permission, records, target
-from detector.formats.otel_requests import requests
-from detector.formats.otel_spans import BadSpanError, Span
+from detector.formats.otel.calls import Payload, destination, permission, reaches_out, records, target
+from detector.formats.otel.requests import requests
+from detector.formats.otel.spans import BadSpanError, Span
 
 # Attributes that are kept. None holds what people, models or tools said.
 KEPT: Final = (
@@ -68,7 +68,7 @@ def to_event(span: Span) -> Event | None:
         action=action,
         target=target(span, operation, action, called, named),
         destination=destination(span, operation, act, named),
-        bytes_out=called.size if act is not None else 0,
+        bytes_out=called.size if act is not None or reaches_out(named) else 0,
         bytes_in=result.size,
         records=records(result.text) if kind in {"access", "delete"} else 0,
         permission=granted,
@@ -81,7 +81,7 @@ def to_event(span: Span) -> Event | None:
 
 
 def _content(span: Span, operation: str, named: tuple[Named, ...], result: Payload) -> Content | None:
-    asked = words("\n".join(requests(span))) if operation in _ASKING else ()
+    asked = words(*reversed(list(requests(span)))) if operation in _ASKING else ()
     held = named_in_result(result.text) if result.size else ()
     return Content(asked, named, held) if asked or named or held else None
 

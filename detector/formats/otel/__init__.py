@@ -3,6 +3,7 @@
 A message is an export request (`resourceSpans`), one element of it, or one span; names in lower camel case
 as OTLP has them or in snake case, ids in hex or base64. Spans of no agent (HTTP, databases) are passed over,
 so a message may hold no event at all; a span of an agent that lacks what an event needs refuses the message.
+One that does not say whose it is, as tools' often don't, is its ancestor's: see `otel_traces`.
 
 Another encoding of the same spans is one more function from bytes to `Span`: see `decoded`.
 """
@@ -14,9 +15,10 @@ from typing import Final
 import msgspec
 
 from detector.events import Event, Reject
-from detector.formats.otel_events import to_event
-from detector.formats.otel_json import spans_of_json
-from detector.formats.otel_spans import BadSpanError, Span
+from detector.formats.otel.events import to_event
+from detector.formats.otel.otlp_json import spans_of_json
+from detector.formats.otel.spans import BadSpanError, Span
+from detector.formats.otel.traces import with_owners
 
 MAX_BYTES: Final = 4 << 20
 
@@ -49,5 +51,5 @@ def decoded(spans: Iterable[Span]) -> tuple[Event, ...]:
     Raises:
         BadSpanError: A span lacks what an event needs.
     """
-    ordered = sorted(spans, key=attrgetter("time"))
+    ordered = with_owners(sorted(spans, key=attrgetter("time")))
     return tuple(event for span in ordered if (event := to_event(span)) is not None)

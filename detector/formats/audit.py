@@ -1,0 +1,160 @@
+"""What audit logs have in common: reading a message whole, its time, its text, and what an operation means."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from detector.events import Audience, Change, Destination, Event, Kind, Permission, Reject, Sensitivity
+
+MAX_BYTES: Final = 4 << 20
+UNDATED: Final = "undated"
+"""Attribute of an event whose source says no time: it stands at 1970, for its reader to date by its arrival."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_NAME_MOST: Final = 512
+_URI_MOST: Final = 4096
+_MILLISECONDS: Final = 100_000_000_000
+
+
+class BadRecordError(ValueError):
+    """A record lacks what an event needs."""
+
+
+class Act(NamedTuple):
+    """What an operation does, as a row of a format's table says it."""
+
+    kind: Kind
+    change: Change | None = None
+    privilege: str = ""
+    audience: Audience = "unknown"
+    sensitivity: Sensitivity = "unknown"
+
+
+class Meaning(NamedTuple):
+    """What one call did, read from its arguments. `uri` where it is not the call's own target."""
+
+    kind: Kind
+    permission: Permission | None = None
+    uri: str = ""
+    sensitivity: Sensitivity = "unknown"
+    destination: Destination | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    records: int = 0
+
+
+def read(raw: bytes, events: Callable[[bytes], tuple[Event, ...]]) -> tuple[Event, ...] | Reject:
+    """The events of a message, or the reject that `events`' exception stands for.
+
+    Args:
+        raw: The message, at most `MAX_BYTES`.
+        events: Decodes it; may raise `BadRecordError` and whatever msgspec raises.
+    """
+    if not raw.strip():
+        return Reject("empty", "the message has no content", raw)
+    if len(raw) > MAX_BYTES:
+        return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
+    try:
+        return events(raw)
+    except (msgspec.ValidationError, BadRecordError) as error:
+        return Reject("wrong_shape", str(error), raw)
+    except UnicodeDecodeError as error:
+        return Reject("not_utf8", str(error), raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Reject("not_json", str(error) or "nested too deeply", raw)
+
+
+def when(value: str | float | None) -> datetime:
+    """A time as audit logs write it: RFC 3339, the same without a zone (UTC), or seconds or milliseconds since 1970.
+
+    No time at all is `EPOCH`; see `UNDATED`.
+
+    Raises:
+        BadRecordError: It is no time.
+
+    >>> when("2026-03-02T09:00:00.123456789Z") == when(1772442000123.456)
+    True
+    """
+    if value is None or value == "":
+        return EPOCH
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value)
+            found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        else:
+            found = EPOCH + timedelta(**{"milliseconds" if abs(value) >= _MILLISECONDS else "seconds": value})
+    except (ValueError, OverflowError):
+        raise BadRecordError(f"no time: {str(value)[:80]!r}") from None
+    if not MINYEAR < found.year < MAXYEAR:  # at the edges a time may not exist in another zone
+        raise BadRecordError(f"no event happened in the year {found.year}")
+    return found
+
+
+def text(value: Any, most: int = _NAME_MOST) -> str:
+    """A word or a number as text of bounded length; "" for anything else."""
+    if type(value) is str:
+        return value[:most]
+    return str(value)[:most] if type(value) is int else ""
+
+
+def uri(value: str) -> str:
+    """A target's URI within its bound."""
+    return value[:_URI_MOST]
+
+
+def first(*values: Any) -> str:
+    """The first of these that is text and not empty; "" without one."""
+    for value in values:
+        if value and (found := text(value)):
+            return found
+    return ""
+
+
+def dig(tree: Any, *keys: str) -> Any:
+    """What lies under these keys, None where the way ends.
+
+    >>> dig({"a": {"b": 1}}, "a", "b"), dig({"a": []}, "a", "b")
+    (1, None)
+    """
+    for key in keys:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(key)
+    return tree
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none if it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def words_of(value: Any) -> list[str]:
+    """The texts of a list; none if it is no list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def joined(names: Sequence[str], most: int = 8) -> str:
+    """Some names in one line, bounded."""
+    return text(", ".join(names[:most]))
+
+
+def whole(value: Any) -> int:
+    """A count that logs write as a number or as text; 0 for what is none."""
+    try:
+        found = int(value) if isinstance(value, (int, str)) else 0
+    except ValueError:
+        return 0
+    return found if 0 <= found < 2**63 else 0
+
+
+def digest(raw: bytes) -> str:
+    """An id for a record that has none: the same bytes, the same id."""
+    return blake2b(raw, digest_size=16).hexdigest()
+
+
+def kept(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes worth keeping: the plain ones of these that say something."""
+    return {name: value for name, value in values.items() if isinstance(value, (str, int, float)) and value != ""}
