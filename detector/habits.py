@@ -13,7 +13,8 @@ from models.sequence import ActionCounts, ActionPrior
 
 ROLES_MOST: Final = 200
 
-# Three weeks of hours. A role is judged by its own as soon as a hundred are known, by the fleet's before.
+# Three weeks of hours. A role is judged by its own as soon as a hundred are known: roles differ by nature, so the
+# fleet's hours would make everything a role does look strange.
 SAMPLE: Final = SampleParams(span=168, strata=3, size=256)
 PARAMS: Final = BehaviourParams(least=100)
 
@@ -27,9 +28,9 @@ class Habits:
         self.actions = ActionCounts()
         self.hours = VectorSample(NAMES, SAMPLE)
 
-    def merge(self, other: "Habits", *, once: bool = False) -> None:
-        """Add another partition's sums; `once` lets a whole role count as one principal does."""
-        self.actions.merge(other.actions, once=once)
+    def merge(self, other: "Habits") -> None:
+        """Add another partition's sums."""
+        self.actions.merge(other.actions)
         self.hours.merge(other.hours)
 
     def snapshot(self) -> list[Any]:
@@ -79,11 +80,10 @@ class HabitPriors:
         self._sums = HabitSums()
         for sums in published:
             self._sums.merge(sums)
-        fleet = Habits()
+        fleet = ActionCounts()
         for _, habits in sorted(self._sums.roles.items()):
-            fleet.merge(habits, once=True)
-        self._fleet_actions = ActionPrior(fleet.actions)
-        self._fleet_hours = Behaviour(fleet.hours, PARAMS)
+            fleet.merge(habits.actions, once=True)
+        self._fleet_actions = ActionPrior(fleet)
         self._actions: dict[str, ActionPrior] = {}
         self._hours: dict[str, Behaviour] = {}
 
@@ -97,10 +97,9 @@ class HabitPriors:
         return prior
 
     def hours(self, role: str) -> Behaviour:
-        """What the hours of a role look like; those of the whole fleet while the role is hardly known."""
+        """What the hours of a role look like; not ready while the role is hardly known."""
         usual = self._hours.get(role)
         if usual is None:
-            own = self._sums.roles.get(role)
-            usual = Behaviour(own.hours, PARAMS) if own is not None else self._fleet_hours
-            usual = self._hours[role] = usual if usual.ready else self._fleet_hours
+            own = self._sums.roles.get(role) or Habits()
+            usual = self._hours[role] = Behaviour(own.hours, PARAMS)
         return usual
