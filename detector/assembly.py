@@ -29,10 +29,10 @@ def detectors(config: Config) -> list[Detector[Any]]:
     return built
 
 
-def scoring(config: Config) -> Scoring:
-    """The first stage, empty."""
+def scoring(config: Config, *behind: Detector[Any]) -> Scoring:
+    """The first stage, empty; with detectors `behind` those of the configuration, if given."""
     charters = Charters(config.charters.roles, config.charters.agents)
-    return Scoring(detectors(config), config.scoring, charters, config.budget, suppressions(config))
+    return Scoring([*detectors(config), *behind], config.scoring, charters, config.budget, suppressions(config))
 
 
 def suppressions(config: Config) -> Suppressions:

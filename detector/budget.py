@@ -93,7 +93,7 @@ class PastScores:
         for role, channels in list(self.tails.items()):
             for channel, tail in list(channels.items()):
                 tail.fade(kept)
-                if tail.fit().draws < 1.0:
+                if tail.draws < 1.0:
                     del channels[channel]
             if not channels:
                 del self.tails[role]
@@ -164,8 +164,7 @@ class Thresholds:
 
 def _trusted(tail: Tail | None) -> FittedTail | None:
     """A tail that stands on enough tests to be believed."""
-    fitted = tail.fit() if tail is not None else None
-    return fitted if fitted is not None and fitted.draws >= TRUSTED else None
+    return tail.fit() if tail is not None and tail.draws >= TRUSTED else None
 
 
 def shares(budget: BudgetSettings, channels: Mapping[str, Iterable[str]]) -> dict[str, float]:

@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from detector import assembly
-from detector.charter import Charters
 from detector.config import Config
 from detector.detectors.base import Context, Detector, DetectorSettings, Example
 from detector.events import KINDS, Envelope, Event
 from detector.findings import Finding
-from detector.scoring import Scoring
 from models.tail import FittedTail, Tail, TailParams
 
 LEVELS: Final = (1e-2, 1e-3, 1e-4)
@@ -168,14 +166,12 @@ def calibrate(envelopes: Iterable[Envelope], config: Config, settled: float = 0.
     Raises:
         RuntimeError: An event made a detector fail.
     """
-    detectors = assembly.detectors(config)
-    charters = Charters(config.charters.roles, config.charters.agents)
     seen: PValues | None = None
     opened: set[tuple[str, int]] = set()
     for envelope in envelopes:
         if seen is None:
             seen = PValues(envelope.event.time.timestamp() + settled * DAY)
-            scoring = Scoring([*detectors, _Listener(seen)], config.scoring, charters, config.budget)
+            scoring = assembly.scoring(config, _Listener(seen))
         partition = envelope.topic, envelope.partition
         if partition not in opened:
             opened.add(partition)

@@ -176,6 +176,11 @@ class Tail:
         self._fresh = 0
         self._fitted: FittedTail | None = None
 
+    @property
+    def draws(self) -> float:
+        """Draws learnt, faded by age; without a fit, which costs milliseconds."""
+        return sum(self._counts.values())
+
     def learn_one(self, score: float) -> None:
         """Count one draw; NaN is none."""
         if math.isnan(score):

@@ -142,7 +142,8 @@ class Behaviour(Detector[Watched]):
         if place is None:
             return  # the first act of a session follows no other
         contexts, recent = place
-        surprise = self._surprise(action_name(event), state, context, contexts)
+        action = action_name(event)
+        surprise = self._surprise(action, state, context, contexts)
         run = state.actions.score_run(surprise, recent)
         beyond = context.test("behaviour order", RUN_WEIGHT * run, self.settings.order_p)
         if not beyond or not self._is_news(state, "unlike_habit", context.now):
@@ -155,9 +156,9 @@ class Behaviour(Detector[Watched]):
             "SEV3",
             f"the last {number(length)} or so actions of {context.principal.id} follow each other as neither it nor "
             f"its peers do: a step is as improbable as {probability(10.0**-run)} in the mean, latest "
-            f"{action_name(event)}",
+            f"{action}",
             score=RUN_WEIGHT * run,
-            evidence={"run": round(run, 3), "step": round(surprise, 3), "action": action_name(event)},
+            evidence={"run": round(run, 3), "step": round(surprise, 3), "action": action},
         )
 
     @staticmethod

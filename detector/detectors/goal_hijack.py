@@ -123,11 +123,11 @@ class GoalHijack(StructDetector[Memory]):
             if named.kind not in AIMED_AT or key in view.told or view.names(named):
                 continue
             # Looking at a page sends its address: a note, about the host.
-            if (act is None and not (named.alone and named.kind == "host")) or _is_known(
-                named, session, state, context
-            ):
+            if act is None and not (named.alone and named.kind == "host"):
                 continue
-            found = _judged(named, act, view, unasked=unasked)
+            if _is_known(named, key, session, state, context):
+                continue
+            found = _judged(named, key, act, view, unasked=unasked)
             if found.severity != "SEV4" or key not in view.noted:
                 yield found
 
@@ -246,9 +246,9 @@ def _agent(session: str) -> Actor:
     return Actor(id="agent-1", role="assistant", session=session)
 
 
-def _is_known(named: Named, session: int, state: Memory, context: Context) -> bool:
+def _is_known(named: Named, key: int, session: int, state: Memory, context: Context) -> bool:
     """Whether the principal or its peers acted for it, or records of other sessions hold it."""
-    key, role, priors = digest(named.value), context.principal.role, context.priors
+    role, priors = context.principal.role, context.priors
     first = state.held.get(key, session)
     if key in state.aimed_at or first != session or any(priors.users(role, AIMED, named.value)):
         return True
@@ -256,8 +256,7 @@ def _is_known(named: Named, session: int, state: Memory, context: Context) -> bo
     return holders >= KNOWN_BY
 
 
-def _judged(named: Named, act: ActClass | None, view: View, *, unasked: bool) -> _Stranger:
-    key = digest(named.value)
+def _judged(named: Named, key: int, act: ActClass | None, view: View, *, unasked: bool) -> _Stranger:
     origin: Provenance = "result" if key in view.read else "nowhere"
     in_text = origin == "result" and not view.read[key]
     score = 0.5 + 0.2 * in_text + 0.15 * unasked + 0.1 * named.alone

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+from detector.events import Event, Permission
+from detector.formats.kubernetes import decode
+
 
 def audited(verb: str, resource: str, body: Any = None, /, **changes: Any) -> dict[str, Any]:
     """A request of `ops-bot` that worked: `audited("create", "pods/exec", name="web-0", namespace="web")`.
@@ -67,3 +70,19 @@ def pod(container: Mapping[str, Any] | None = None, /, **spec: Any) -> dict[str,
 def raw(event: Mapping[str, Any]) -> bytes:
     """A message."""
     return msgspec.json.encode(event)
+
+
+def one(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Event:
+    """The one event that such a call decodes to."""
+    decoded = decode(raw(audited(verb, resource, body, **changes)))
+    assert isinstance(decoded, tuple), decoded
+    (event,) = decoded
+    return event
+
+
+def permission(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Permission:
+    """The permission of the one event that such a call decodes to."""
+    event = one(verb, resource, body, **changes)
+    assert event.kind == "permission", event
+    assert event.permission is not None
+    return event.permission

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detector.events import Event, Reject
 from detector.formats.kubernetes import decode
 from detector.formats.kubernetes.events import MEANINGS
-from tests.support.kubernetes import audited, binding, raw
+from tests.support.kubernetes import audited, binding, one, raw
 
 MALLORY = {"kind": "User", "name": "mallory"}
 RULES = "rbac.authorization.k8s.io"
@@ -28,11 +28,6 @@ def events(message: Any) -> tuple[Event, ...]:
     decoded = decode(raw(message))
     assert isinstance(decoded, tuple), decoded
     return decoded
-
-
-def one(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Event:
-    (event,) = events(audited(verb, resource, body, **changes))
-    return event
 
 
 def refused(message: Any) -> str:

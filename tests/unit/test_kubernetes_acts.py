@@ -5,27 +5,12 @@ from typing import Any
 
 import pytest
 
-from detector.events import Event, Permission
-from detector.formats.kubernetes import decode
+from detector.events import Permission
 from detector.reach import privilege_weight
-from tests.support.kubernetes import audited, pod, raw
+from tests.support.kubernetes import one, permission, pod
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 ENFORCE_PATH = "/metadata/labels/pod-security.kubernetes.io~1enforce"
-
-
-def one(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Event:
-    decoded = decode(raw(audited(verb, resource, body, **changes)))
-    assert isinstance(decoded, tuple), decoded
-    (event,) = decoded
-    return event
-
-
-def permission(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Permission:
-    event = one(verb, resource, body, **changes)
-    assert event.kind == "permission", event
-    assert event.permission is not None
-    return event.permission
 
 
 @pytest.mark.parametrize(
