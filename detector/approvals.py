@@ -1,15 +1,82 @@
-"""Who said yes to what: the approvals and confirmations that concern one principal."""
+"""Who may give orders to agents, and who said yes to what: the control events that concern one principal."""
 
-from typing import Final, Literal
+from fnmatch import fnmatchcase
+from typing import Final, Literal, Self
 
 import msgspec
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from detector.events import Event
+from detector.events import ActorKind, Event
 
 Answer = Literal["not_needed", "approved", "missing", "denied", "self_approved", "unknown_id", "outworn"]
 
+Order = Literal["approve", "confirm", "deny", "stop", "resume"]
+
 CAPACITY: Final = 128
 VALID_SECONDS: Final = 86400.0
+ORDERS: Final = frozenset({"approve", "confirm", "deny", "stop", "resume"})
+
+
+class Issuer(BaseModel):
+    """Somebody whose orders count. Patterns are those of file names; one must fit each list that is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ids: tuple[str, ...] = Field((), description="Who (`*@oncall.corp.example`); empty: anybody of the other lists.")
+    roles: tuple[str, ...] = Field((), description="Roles of these; empty: all.")
+    kinds: tuple[ActorKind, ...] = Field(("human", "service"), min_length=1, description="What they are.")
+    orders: tuple[Order, ...] = Field(
+        ("approve", "confirm", "deny", "stop", "resume"), min_length=1, description="What they may order."
+    )
+    agents: tuple[str, ...] = Field((), description="Whom they may order about (`mail-*`); empty: every agent.")
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if not (self.ids or self.roles):
+            raise ValueError("would let everybody give orders: name `ids` or `roles`")
+        return self
+
+    def gives(self, control: Event) -> bool:
+        """Whether the control event is an order of this issuer's."""
+        actor = control.actor
+        return (
+            control.action in self.orders
+            and actor.kind in self.kinds
+            and _fits(self.ids, actor.id)
+            and _fits(self.roles, actor.role)
+            and _fits(self.agents, control.principal)
+        )
+
+
+class ControlSettings(BaseModel):
+    """Whose control events count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuers: tuple[Issuer, ...] = Field(
+        (),
+        description="Who may approve, confirm, deny, stop and resume (`ids`, `roles`, `kinds`, `orders`, `agents`), "
+        "but nobody himself; none: any person or service, and a stop may come from anybody.",
+    )
+
+    def hears(self, control: Event) -> bool:
+        """Whether the order of a control event counts. Nobody is heard in its own name, but to stop itself.
+
+        With no issuers named, people and services may give orders; a stop may come from anybody, another agent
+        that watches it included.
+        """
+        actor = control.actor
+        if not self.issuers and control.action == "stop":
+            return True
+        if actor.id == control.principal:
+            return False
+        if self.issuers:
+            return any(issuer.gives(control) for issuer in self.issuers)
+        return actor.kind != "agent"
+
+
+def _fits(patterns: tuple[str, ...], name: str) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class Ruling(msgspec.Struct, array_like=True):
@@ -27,19 +94,15 @@ class Ruling(msgspec.Struct, array_like=True):
 class ApprovalLedger(msgspec.Struct):
     """Answers by approval id, the latest `CAPACITY` kept.
 
-    Only somebody else may answer: a principal that approves its own request, and an agent that approves
-    another's, are not heard. A later answer to the same request replaces the earlier one. A yes holds for one
-    kind of act and for a day.
+    A later answer to the same request replaces the earlier one. A yes holds for one kind of act and for a day.
     """
 
     rulings: dict[str, Ruling] = {}
 
     def record(self, control: Event, time: float) -> bool:
-        """Take in an approve, confirm or deny; returns whether it was heard."""
+        """Take in an approve, confirm or deny of somebody who may give it; returns whether it was one."""
         approval = control.approval
         if approval is None or not approval.id or control.action not in {"approve", "confirm", "deny"}:
-            return False
-        if not may_order(control):
             return False
         self.rulings.pop(approval.id, None)
         if len(self.rulings) >= CAPACITY:
@@ -73,19 +136,8 @@ class ApprovalLedger(msgspec.Struct):
             ruling.kind = event.kind
 
 
-def may_order(control: Event) -> bool:
-    """Whether the issuer of a control event may stop, resume, approve or deny the agent that it concerns.
-
-    People and services may, agents may not, and nobody may order itself about.
-    """
-    return control.actor.kind != "agent" and control.actor.id != control.principal
-
-
-def stopped_after(control: Event, stopped: bool) -> bool:
-    """Whether the agent is under a stop after a control event, given whether it was before.
-
-    Anybody may stop an agent, another agent that watches it included; only who may order it may resume it.
-    """
-    if control.action == "stop":
-        return True
-    return stopped and not (control.action == "resume" and may_order(control))
+def stopped_after(control: Event, stopped: bool, *, heard: bool) -> bool:
+    """Whether the agent is under a stop after a control event, given whether it was before and is heard now."""
+    if heard and control.action in {"stop", "resume"}:
+        return control.action == "stop"
+    return stopped

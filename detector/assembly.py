@@ -7,13 +7,36 @@ from detector.activity import NAMES
 from detector.charter import Charters
 from detector.config import Config
 from detector.correlation import Correlator
+from detector.decoding import Decoder, DecoderByTopic
 from detector.destinations import Zones
 from detector.detectors import build
 from detector.detectors.base import Detector
 from detector.detectors.forest_challenger import ForestChallenger
+from detector.formats import registry
+from detector.labels import Labels
 from detector.pipeline import Pipeline, about
 from detector.scoring import Scoring
 from detector.suppressions import Suppressions
+
+
+def decoder(config: Config, format_name: str | None = None) -> Decoder:
+    """What makes events of records, with what the configuration knows of them; of its own format if none is given.
+
+    Raises:
+        KeyError: No such format.
+    """
+    formats = registry(keep_content=config.content.keep)
+    return Decoder(format_name or config.format, labels(config), formats)
+
+
+def decoder_by_topic(config: Config) -> DecoderByTopic:
+    """The decoder of each topic that is read."""
+    return DecoderByTopic({source.topic: decoder(config, source.format) for source in config.read})
+
+
+def labels(config: Config) -> Labels:
+    """What is known beyond the word of the sources."""
+    return Labels(config.labels, Zones(config.destinations))
 
 
 def detectors(config: Config) -> list[Detector[Any]]:
@@ -32,7 +55,8 @@ def detectors(config: Config) -> list[Detector[Any]]:
 def scoring(config: Config, *behind: Detector[Any]) -> Scoring:
     """The first stage, empty; with detectors `behind` those of the configuration, if given."""
     charters = Charters(config.charters.roles, config.charters.agents)
-    return Scoring([*detectors(config), *behind], config.scoring, charters, config.budget, suppressions(config))
+    rules = (config.scoring, charters, config.budget, suppressions(config), config.control)
+    return Scoring([*detectors(config), *behind], *rules)
 
 
 def suppressions(config: Config) -> Suppressions:

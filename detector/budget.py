@@ -139,8 +139,9 @@ class Thresholds:
         """What a test of the role must pass.
 
         That is `starting_p` until enough is measured. Where the fleet keeps the budget at that, the limit comes
-        down to what the budget allows, but not below `LEAST_SCORE`. Where it does not, it goes up for the roles
-        that are the cause, by `MOST_RAISED` at most.
+        down to what the budget allows, but not below `LEAST_SCORE`. Where more tests than the budget allows did
+        pass it (a tail drawn further than the tests reach is no reason), it goes up for the roles that are the
+        cause, by `MOST_RAISED` at most.
         """
         key = role, channel, starting_p
         limit = self._limits.get(key)
@@ -156,6 +157,8 @@ class Thresholds:
         alpha = min(0.5, self._alerts_per_day.get(channel, 0.0) / tests_per_day)
         if fleet.p_value(start) <= alpha:
             return Limit(max(LEAST_SCORE, min(start, fleet.threshold(alpha))), alpha, tests_per_day)
+        if fleet.seen(start) <= alpha * fleet.draws:
+            return Limit(start, alpha, tests_per_day)
         own = _trusted(self._tests.tails.get(role, {}).get(channel)) or fleet
         raised = own.threshold(alpha)
         raised = raised if raised < math.inf else start

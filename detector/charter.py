@@ -1,13 +1,16 @@
 """The charter: what an agent was given to do, and which of its acts need a person's yes first."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from detector.destinations import listed
-from detector.events import Event, Sensitivity
+from detector.events import Change, Event, Permission, Sensitivity
+
+OPENING: Final[frozenset[Change]] = frozenset({"grant", "widen", "inherit"})
 
 
 class Charter(BaseModel):
@@ -37,6 +40,10 @@ class Charter(BaseModel):
         "patterns (`s3://team-*`, `*@corp.example`); empty: anywhere.",
     )
 
+    grants_end_within: float | None = Field(
+        None, gt=0, description="Seconds within which access that it gives must end; none: it may be lasting."
+    )
+
     @field_validator("destinations")
     @classmethod
     def _networks_are_whole(cls, destinations: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,6 +57,9 @@ class Charter(BaseModel):
     def breach(self, event: Event) -> tuple[str, str] | None:
         """The first rule that the event breaks, and by what; None if it is within the charter."""
         target, to = event.target, event.destination
+        permission = event.permission
+        if permission is not None and self._lasts_too_long(permission, event.time):
+            return "grant", permission.grantee or permission.audience
         if self.actions and not _names(self.actions, event):
             return "action", event.action or event.kind
         if target is not None:
@@ -64,6 +74,13 @@ class Charter(BaseModel):
                 return "destination", stray
         return None
 
+    def _lasts_too_long(self, permission: Permission, given: datetime) -> bool:
+        """Whether it gives access that ends later than it may, or never."""
+        if self.grants_end_within is None or permission.change not in OPENING:
+            return False
+        ends = permission.expires_at
+        return ends is None or (ends - given).total_seconds() > self.grants_end_within
+
     def allows_destination(self, name: str) -> bool:
         """Whether the list of destinations names this host, account, recipient or bucket."""
         return listed(self.destinations).find(name) is not None
@@ -76,6 +93,9 @@ class Charter(BaseModel):
         both = {name: getattr(self, name) for name in type(self).model_fields}
         for name, mine in both.items():
             theirs = getattr(other, name)
+            if name == "grants_end_within":
+                both[name] = mine if theirs is None else theirs
+                continue
             both[name] = mine | theirs if isinstance(mine, frozenset) else (*mine, *theirs)
         return self.model_copy(update=both)
 

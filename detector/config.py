@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from detector import chains
+from detector.approvals import ControlSettings
 from detector.budget import BudgetSettings
 from detector.charter import Charter
 from detector.correlation import CorrelationSettings
 from detector.destinations import DestinationSettings
 from detector.detectors import REGISTRY
 from detector.formats import REGISTRY as FORMATS
+from detector.labels import LabelSettings
 from detector.partitions import ScoringSettings
+from detector.renderings import Rendering
 from detector.suppressions import Mute
 
 
@@ -112,6 +115,9 @@ class Kafka(Section):
         None, description="Static membership: keeps the partitions over a restart. Unique for each process."
     )
     topics: Topics = Field(Topics(), description="Names of the topics.")
+    alert_format: Rendering = Field(
+        "native", description="What alerts are written as: `native`, or `ocsf` (Detection Finding)."
+    )
     security: Security = Field(Security(), description="How to reach the brokers safely.")
 
 
@@ -154,7 +160,9 @@ class State(Section):
     """Where the detector's memory is saved."""
 
     url: str = Field(
-        "file://./var/state", description="Folder of the checkpoints, as `file://` URL or path; made if need be."
+        "file://./var/state",
+        description="Where checkpoints are kept: a path or `file://` URL, or an object store (`s3://`, `gs://`; needs "
+        "s3fs, gcsfs).",
     )
     every: float = Field(30.0, gt=0, description="Seconds between checkpoints.")
 
@@ -171,6 +179,9 @@ class Webhook(Section):
 
     url: Url = Field(description="Where alerts are posted to.")
     secret: Secret = Field(description="Key of the HMAC-SHA256 signature.")
+    format: Rendering = Field(
+        "native", description="What alerts are posted as: `native`, or `ocsf` (Detection Finding)."
+    )
 
 
 class Metrics(Section):
@@ -197,11 +208,32 @@ _DETECTORS: dict[str, Any] = {
 Detectors: Any = create_model("Detectors", __base__=Section, __doc__="Settings by detector.", **_DETECTORS)
 
 
+class Source(Section):
+    """A topic of events, and what is written in it."""
+
+    topic: str = Field(description="Name of the topic; read.")
+    format: Literal[tuple(FORMATS)] = Field("native", description="Wire format of its messages.")  # type: ignore[valid-type]
+
+
+class Content(Section):
+    """What is said to models and by them."""
+
+    keep: bool = Field(
+        False,
+        description="Store what was said, not only its size and what it names. It is looked at in either case.",
+    )
+
+
 class Config(Section):
     """The whole configuration. Every setting has a default that works."""
 
     kafka: Kafka = Field(Kafka(), description="The brokers, the group and the topics.")
     format: Literal[tuple(FORMATS)] = Field("native", description="Wire format of the events topic.")  # type: ignore[valid-type]
+    sources: tuple[Source, ...] = Field(
+        (),
+        description="Topics to read events from (`topic`, `format`); none: `kafka.topics.events`, in `format`.",
+    )
+    content: Content = Field(Content(), description="What is said to models and by them.")
     store: Store = Field(Store(), description="The event store.")
     state: State = Field(State(), description="Where the detector's memory is saved.")
     scoring: ScoringSettings = Field(ScoringSettings(), description="Bounds and event-time rules.")
@@ -209,13 +241,37 @@ class Config(Section):
     detectors: Detectors = Field(Detectors(), description="Settings by detector.")
     correlation: CorrelationSettings = Field(CorrelationSettings(), description="How findings make alerts.")
     charters: Charters = Field(Charters(), description="What agents were given to do.")
+    control: ControlSettings = Field(ControlSettings(), description="Whose orders to agents count.")
     destinations: DestinationSettings = Field(
         DestinationSettings(), description="Whose the places are that data goes to."
     )
+    labels: LabelSettings = Field(LabelSettings(), description="What a source can't tell of resources and principals.")
     mutes: tuple[Mute, ...] = Field((), description="Findings to keep and not to tell; in order, the first that fits.")
     alertmanager: Alertmanager | None = Field(None, description="Delivery to Alertmanager; none: off.")
     webhook: Webhook | None = Field(None, description="Delivery by webhook; none: off.")
     metrics: Metrics = Field(Metrics(), description="Prometheus metrics and health.")
+
+    @property
+    def read(self) -> tuple[Source, ...]:
+        """The topics that events are read from."""
+        return self.sources or (Source(topic=self.kafka.topics.events, format=self.format),)
+
+    @field_validator("sources")
+    @classmethod
+    def _each_topic_once(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.topic for source in sources]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the topic `{twice}` stands here twice: a message has one format (`auto` is any)")
+        return sources
+
+    @model_validator(mode="after")
+    def _reads_nothing_that_it_writes(self) -> Self:
+        own = {self.kafka.topics.findings, self.kafka.topics.alerts, self.kafka.topics.rejects}
+        for source in self.read:
+            if source.topic in own:
+                raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")
+        return self
 
     @field_validator("mutes")
     @classmethod

@@ -118,7 +118,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"`{where}` is missing"
     if error["type"] == "value_error":
-        return f"`{where}`: {error['msg'].removeprefix('Value error, ')}"
+        said = error["msg"].removeprefix("Value error, ")
+        return f"`{where}`: {said}" if where else said  # it may be about two sections
     if error.get("ctx", {}).get("class_name") == Secret.__name__:
         return f"`{where}` must say where the secret is kept, `env: NAME` or `file: PATH`, not the secret itself"
     wanted = _WANTED.get(error["type"]) or error["msg"].removeprefix("Input should be ")

@@ -3,14 +3,15 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import structlog
 
 from detector import signals
 from detector.alerts import Alert
+from detector.checkpoints import Part
 from detector.correlation import Correlated, Correlator
+from detector.saving import Captured
 from detector.severity import Severity
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
@@ -83,12 +84,12 @@ class CorrelateStage(Stage):
         """Nothing waits here."""
         return []
 
-    def open(self, partition: Partition, state: Mapping[str, Any] | None) -> None:
+    def open(self, partition: Partition, parts: Sequence[Part]) -> None:
         """Restore the incidents and the watermarks."""
         correlator, watermarks = self._make(), Watermarks()
-        if state:
-            correlator.restore(state["correlator"])
-            watermarks.restore(state["watermarks"])
+        for part in parts:
+            correlator.restore(part.head["correlator"])
+            watermarks.restore(part.head["watermarks"])
             self._on_restored(correlator.open())
         self._correlators[partition] = correlator, watermarks
         self._gauge()
@@ -98,7 +99,7 @@ class CorrelateStage(Stage):
         self._correlators.pop(partition, None)
         self._gauge()
 
-    def snapshot(self, partition: Partition) -> dict[str, Any]:
-        """The incidents and the watermarks."""
+    def capture(self, partition: Partition, *, whole: bool) -> Captured:  # noqa: ARG002 - incidents are few
+        """The incidents and the watermarks, all of them."""
         correlator, watermarks = self._correlators[partition]
-        return {"correlator": correlator.snapshot(), "watermarks": watermarks.snapshot()}
+        return Captured({"correlator": correlator.snapshot(), "watermarks": watermarks.snapshot()})

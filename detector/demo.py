@@ -8,7 +8,6 @@ import msgspec
 from detector import assembly
 from detector.alerts import Alert
 from detector.config import Config
-from detector.decoding import Decoder
 from detector.replay import Replay
 from detector.scenario import Scenario
 from detector.severity import rank
@@ -38,7 +37,7 @@ def play(
     scenario: Scenario, records: Iterable[Record], sinks: list[Sink], config: Config, progress: Callable[[], None]
 ) -> Outcome:
     """Replay one scenario through both stages into the sinks."""
-    replay = Replay(assembly.pipeline(config), Decoder("native"), sinks)
+    replay = Replay(assembly.pipeline(config), assembly.decoder(config, "native"), sinks)
     replay.run(records, progress)
     alerts = list(replay.result.alerts.values())
     expected = scenario.expected

@@ -151,7 +151,15 @@ class DestinationSettings(BaseModel):
         "suppressed. An event counts if all that it reached is on one of the two lists; what is public stays so.",
     )
 
-    @field_validator("internal", "approved")
+    external: tuple[str, ...] = Field(
+        (), description="Places of others, judged as external where the source does not know."
+    )
+    public: tuple[str, ...] = Field(
+        (),
+        description="Places that anybody can read (`paste.example`), judged as public where the source does not know.",
+    )
+
+    @field_validator("internal", "approved", "external", "public")
     @classmethod
     def _each_rule_can_fit(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         for rule in rules:
@@ -171,14 +179,19 @@ class Zones:
     """What the operator's lists say of where events went. Does nothing, and costs nothing, without lists.
 
     Args:
-        settings: The lists; a place on both is internal.
+        settings: The lists; a place that is both internal and approved is internal.
     """
 
     def __init__(self, settings: DestinationSettings | None = None) -> None:
         self._settings = settings or DestinationSettings()
         self._internal = Places(self._settings.internal)
         self._approved = Places(self._settings.approved)
+        self._external = Places(self._settings.external)
+        self._public = Places(self._settings.public)
         self._idle = not (self._settings.internal or self._settings.approved)
+        self.known = bool(self._settings.internal or self._settings.external or self._settings.public)
+        """Whether `fill` can have anything to say."""
+        self._outside: dict[str, Zone | None] = {}
         self._known: dict[str, Vouched | None] = {}
 
     def resolve(self, event: Event) -> tuple[Event, Zone | None]:
@@ -203,6 +216,34 @@ class Zones:
         if zone != told:
             event = msgspec.structs.replace(event, destination=msgspec.structs.replace(to or Destination(), zone=zone))
         return event, told if zone == "approved" else None
+
+    def fill(self, event: Event) -> Event:
+        """The event with the zone of its destination, where its source does not know it; itself if it stays unknown.
+
+        The worst that is known of any place reached counts, and it is internal if all of them are. Approval is no
+        zone of a place but a word about going there: that is left to `resolve`.
+        """
+        to = event.destination
+        if (to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal") != "unknown":
+            return event
+        found = {self._zone_of(place) for place in places(event)}
+        zone: Zone | None = "public" if "public" in found else "external" if "external" in found else None
+        zone = "internal" if found == {"internal"} else zone
+        if zone is None:
+            return event
+        return msgspec.structs.replace(event, destination=msgspec.structs.replace(to or Destination(), zone=zone))
+
+    def _zone_of(self, place: str) -> Zone | None:
+        if place not in self._outside:
+            if len(self._outside) >= KNOWN_MOST:
+                self._outside.clear()
+            lists: tuple[tuple[Zone, Places], ...] = (
+                ("internal", self._internal),
+                ("public", self._public),
+                ("external", self._external),
+            )
+            self._outside[place] = next((zone for zone, listed in lists if listed.find(place) is not None), None)
+        return self._outside[place]
 
     def approved(self, event: Event, endpoint: str) -> str | None:
         """The rule that approves an endpoint (as `detector.endpoints` names it) which the event reached.

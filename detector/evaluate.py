@@ -13,7 +13,7 @@ from detector.alerts import Alert
 from detector.config import Config
 from detector.decoding import Decoder
 from detector.evaluation import Detection, FalseAlarm, Outcome
-from detector.events import Destination, Envelope, Event, Rejected
+from detector.events import Destination, Envelope, Event
 from detector.pipeline import Pipeline
 from detector.scenario import Expectation, ExpectedAlert, Scenario
 from detector.severity import at_least, worst
@@ -42,23 +42,18 @@ def in_memory(family: str, variant: str, events: Iterable[Event], expected: Expe
     return Labelled(family, variant, envelopes, expected)
 
 
-def from_records(scenario: Scenario, records: Iterable[Record], progress: Callable[[], None]) -> Labelled:
-    """A scenario folder with its records in the native format; those that can't be decoded are left out."""
-    envelopes = decoded(records, "native", progress)
+def from_records(
+    scenario: Scenario, records: Iterable[Record], decoder: Decoder, progress: Callable[[], None]
+) -> Labelled:
+    """A scenario folder with its records; those that can't be decoded are left out."""
+    envelopes = decoded(records, decoder, progress)
     return Labelled(scenario.expected.scenario, scenario.folder.name, envelopes, scenario.expected)
 
 
-def decoded(records: Iterable[Record], format_name: str, progress: Callable[[], None]) -> Iterator[Envelope]:
-    """The events of records; those that can't be decoded are left out. `progress` is called about every 100.
-
-    Raises:
-        KeyError: No such format.
-    """
-    decoder = Decoder(format_name)
+def decoded(records: Iterable[Record], decoder: Decoder, progress: Callable[[], None]) -> Iterator[Envelope]:
+    """The events of records; those that can't be decoded are left out. `progress` is called about every 100."""
     for count, record in enumerate(records):
-        found = decoder.decode(record)
-        if not isinstance(found, Rejected):
-            yield from found
+        yield from (found for found in decoder.decode(record) if isinstance(found, Envelope))
         if count % 100 == 0:
             progress()
     progress()

@@ -151,10 +151,13 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.actor.id
 
 
+Reason = Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format"]
+
+
 class Reject(msgspec.Struct, frozen=True):
     """A message that could not be understood: why, in a word for the metrics and a sentence for a person."""
 
-    reason: Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format"]
+    reason: Reason
     detail: str
     raw: bytes
 
@@ -177,10 +180,11 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A reject with where it was read; `received_at` as in `Envelope`."""
+    """A reject with where it was read: unique by (topic, partition, offset, index); all as in `Envelope`."""
 
     reject: Reject
     topic: str
     partition: int
     offset: int
     received_at: float
+    index: int = 0

@@ -167,6 +167,11 @@ class Metrics:
             "config_reload_timestamp_seconds", "When a reload last worked, in unix seconds."
         )
         self.checkpoint_seconds = self._histogram("checkpoint_seconds", "Saving a checkpoint.", _SHORT)
+        self.checkpoint_bytes = self._counter("checkpoint_bytes", "Written by checkpoints.")
+        self.checkpoint_failures = self._counter("checkpoint_failures", "Checkpoints that could not be written.")
+        self.checkpoint_damage = self._counter(
+            "checkpoint_damage", "Files of checkpoints that were missing or damaged when they were needed."
+        )
         self.checkpoint_age = self._gauge("checkpoint_age_seconds", "Since the last checkpoint that worked.")
 
     def count_events(self, counts: Mapping[tuple[str, str], int]) -> None:

@@ -1,15 +1,19 @@
-"""What scoring remembers of one partition, and the bounds of that memory."""
+"""What scoring remembers of one partition, the bounds of that memory, and how it is saved piece by piece."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from detector.detectors.base import Detector
 from detector.peers import PeerSummary
-from detector.principals import HourlyTest, PrincipalState, PrincipalStore, dump_ledger, load_ledger
+from detector.principal_rows import PrincipalRows
+from detector.principals import Capture, PrincipalStore
 
+# To be raised with every change in the shape of the state, a detector's state of a principal included.
 STATE_VERSION: Final = 2
+
+CHECKED: Final = 100
 
 
 class ScoringSettings(BaseModel):
@@ -37,19 +41,39 @@ class PartitionState:
     `watermark` is the highest accepted event time (unix seconds). `recent` and `older` are two generations
     of event ids: a full generation replaces the older one, so between one and two windows are remembered.
     `published` are the peers' sums as of the last boundary, `accumulating` those since the start.
+
+    Args:
+        settings: Bounds of the memory.
+        rows: How principals are saved.
     """
 
-    __slots__ = ("accumulating", "older", "principals", "published", "recent", "watermark")
+    __slots__ = (
+        "_ids_saved",
+        "_published_saved",
+        "_recent_saved",
+        "_rows",
+        "accumulating",
+        "older",
+        "principals",
+        "published",
+        "recent",
+        "watermark",
+    )
 
-    def __init__(self, settings: ScoringSettings) -> None:
+    def __init__(self, settings: ScoringSettings, rows: PrincipalRows) -> None:
         self.watermark = float("-inf")
         self.recent: dict[str, None] = {}
         self.older: dict[str, None] = {}
-        self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0)
+        self._rows = rows
+        self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0, rows)
         self.accumulating = PeerSummary()
         self.published = PeerSummary()
+        # What the last capture held: that generation of ids, so many of it, and that publication.
+        self._recent_saved: dict[str, None] | None = None
+        self._ids_saved = 0
+        self._published_saved: PeerSummary | None = None
 
-    def snapshot(self, detectors: Mapping[str, Detector[Any]], priors_version: float) -> dict[str, Any]:
+    def snapshot(self, priors_version: float) -> dict[str, Any]:
         """The whole state as plain data, with the boundary of the peers' knowledge that was in force."""
         return {
             "version": STATE_VERSION,
@@ -58,47 +82,86 @@ class PartitionState:
             "priors_version": priors_version,
             "published": self.published.snapshot(),
             "accumulating": self.accumulating.snapshot(),
-            "principals": [_dump(principal, detectors) for principal in self.principals],
+            "principals": [self._rows.dump(principal) for principal in self.principals],
         }
 
-    def restore(self, data: Mapping[str, Any], detectors: Mapping[str, Detector[Any]]) -> None:
-        """Take over a snapshot; the states of detectors that don't run are forgotten.
+    def capture(self, priors_version: float, *, whole: bool) -> tuple[dict[str, Any], Capture]:
+        """Begin to save the state: all of it, or what changed since the last capture.
+
+        Returns:
+            What is small, as plain data of this moment, and the principals, to be taken bit by bit.
+        """
+        head: dict[str, Any] = {
+            "version": STATE_VERSION,
+            "watermark": None if self.watermark == float("-inf") else self.watermark,
+            "priors_version": priors_version,
+            "accumulating": self.accumulating.snapshot(),
+        }
+        if whole:
+            head["ids"] = [list(self.older), list(self.recent)]
+        else:
+            head["more_ids"] = self._more_ids()
+        if whole or self.published is not self._published_saved:
+            head["published"] = self.published.snapshot()
+        self._recent_saved, self._ids_saved, self._published_saved = self.recent, len(self.recent), self.published
+        principals = self.principals.capture(whole=whole)
+        head["gone"] = principals.gone
+        return head, principals
+
+    def _more_ids(self) -> list[Any]:
+        """[how many generations began, ids added to the older one, ids added to the recent one]."""
+        if self.recent is self._recent_saved:
+            return [0, [], _last(self.recent, len(self.recent) - self._ids_saved)]
+        if self.older is self._recent_saved:
+            return [1, _last(self.older, len(self.older) - self._ids_saved), list(self.recent)]
+        return [2, list(self.older), list(self.recent)]
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take over a snapshot, or a capture of the whole state; principals are rows, packed or as plain data.
 
         Raises:
             ValueError: The snapshot is of another version or shape.
         """
-        if data.get("version") != STATE_VERSION:
-            raise ValueError(f"the saved state has version {data.get('version')}, this program reads {STATE_VERSION}")
-        self.watermark = float("-inf") if data["watermark"] is None else data["watermark"]
+        _check_version(data)
         self.older, self.recent = (dict.fromkeys(ids) for ids in data["ids"])
-        self.published.restore(data["published"])
+        self._put_in(data)
+
+    def add(self, data: Mapping[str, Any]) -> None:
+        """Take over a capture of what changed since the one before it.
+
+        Raises:
+            ValueError: It is of another version or shape.
+        """
+        _check_version(data)
+        begun, older, recent = data["more_ids"]
+        if begun:
+            self.older, self.recent = (self.recent if begun == 1 else {}), {}
+        self.older.update(dict.fromkeys(older))
+        self.recent.update(dict.fromkeys(recent))
+        self._put_in(data)
+
+    def _put_in(self, data: Mapping[str, Any]) -> None:
+        self.watermark = float("-inf") if data["watermark"] is None else data["watermark"]
         self.accumulating.restore(data["accumulating"])
-        for row in data["principals"]:
-            self.principals.restore(_load(row, detectors))
+        if "published" in data:
+            self.published = PeerSummary().restore(data["published"])
+        self.principals.restore(data.get("gone", ()), map(self._rows.packed, data["principals"]))
+
+    def check(self, *, few: bool) -> None:
+        """Read every principal out once, or the `CHECKED` used last, and leave them packed.
+
+        Raises:
+            ValueError, TypeError, KeyError: The detectors, as they are set now, can't read their states.
+        """
+        for principal in islice(reversed(self.principals), CHECKED if few else None):
+            self._rows.check(principal)
 
 
-def _dump(principal: PrincipalState, detectors: Mapping[str, Detector[Any]]) -> list[Any]:
-    return [
-        principal.id,
-        principal.kind,
-        principal.role,
-        principal.first_seen,
-        principal.last_seen,
-        principal.events,
-        principal.active_hour,
-        principal.pinned,
-        principal.tests,
-        dump_ledger(principal.ledger),
-        {name: detectors[name].dump(state) for name, state in principal.states.items()},
-    ]
+def _check_version(data: Mapping[str, Any]) -> None:
+    if data.get("version") != STATE_VERSION:
+        raise ValueError(f"the saved state has version {data.get('version')}, this program reads {STATE_VERSION}")
 
 
-def _load(row: Sequence[Any], detectors: Mapping[str, Detector[Any]]) -> PrincipalState:
-    principal_id, kind, role, first_seen, last_seen, events, active_hour, pinned, tests, ledger, states = row
-    principal = PrincipalState(principal_id, kind, role, first_seen)
-    principal.last_seen, principal.events, principal.pinned = last_seen, events, pinned
-    principal.active_hour = active_hour
-    principal.tests = {channel: HourlyTest(*test) for channel, test in tests.items()}
-    principal.ledger = load_ledger(ledger)
-    principal.states = {name: detectors[name].load(state) for name, state in states.items() if name in detectors}
-    return principal
+def _last(ids: dict[str, None], count: int) -> list[str]:
+    """The ids added last, in order."""
+    return list(islice(reversed(ids), count))[::-1]

@@ -1,7 +1,8 @@
 """What is remembered of each principal: bounded, in order of last use, and plain enough to be saved alone."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -56,38 +57,114 @@ class PrincipalState:
         self.tests: dict[str, HourlyTest] = {}
 
 
+class Packed(msgspec.Struct, frozen=True, gc=False):
+    """A principal as it was saved, msgpack in `row`, with what must be known of it before it is used again."""
+
+    id: str
+    role: str
+    last_seen: float
+    pinned: bool
+    row: bytes
+
+
+class Rows(Protocol):
+    """Turns principals into rows and back."""
+
+    def pack(self, principal: PrincipalState | Packed) -> bytes:
+        """The row of a principal, as msgpack."""
+
+    def unpack(self, packed: Packed) -> PrincipalState:
+        """The principal out of its row."""
+
+
+class Capture:
+    """Principals that are being saved, a few at a time, each as it stood when the capture was made.
+
+    Args:
+        names: Which, in order of last use.
+        gone: Those forgotten since the last capture, which come before.
+        principals: Where they are, by id.
+        rows: Makes rows of them.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        gone: Iterable[str],
+        principals: Mapping[str, PrincipalState | Packed],
+        rows: Rows,
+    ) -> None:
+        self.gone = list(gone)
+        self._waiting = dict.fromkeys(names)
+        self._in_order = iter(list(self._waiting))
+        self._early: dict[str, bytes] = {}
+        self._principals = principals
+        self._rows = rows
+
+    def keep(self, principal: PrincipalState | Packed) -> None:
+        """Call before a principal changes or is forgotten: its row is made now, if it still waits."""
+        if principal.id in self._waiting:
+            del self._waiting[principal.id]
+            self._early[principal.id] = self._rows.pack(principal)
+
+    def take(self, most: int) -> list[bytes]:
+        """The next rows, `most` at most; none when all were taken."""
+        taken = []
+        for name in islice(self._in_order, most):
+            row = self._early.pop(name, None)
+            if row is None:
+                del self._waiting[name]
+                row = self._rows.pack(self._principals[name])
+            taken.append(row)
+        return taken
+
+
 class PrincipalStore:
     """Principals in order of last use: at most `capacity`, none idle for longer than `idle` seconds.
+
+    A restored one stays packed until it is used. What was used since the last capture stands at the end of the
+    order, so a capture of changes costs what changed, and putting them in again restores the order.
 
     Args:
         capacity: Principals kept; past it, the one unused for longest is forgotten.
         idle: Seconds of event time after which an unused principal is forgotten.
+        rows: How they are saved.
     """
 
-    def __init__(self, capacity: int, idle: float) -> None:
+    def __init__(self, capacity: int, idle: float, rows: Rows) -> None:
         self._capacity = capacity
         self._idle = idle
-        self._principals: dict[str, PrincipalState] = {}
+        self._rows = rows
+        self._principals: dict[str, PrincipalState | Packed] = {}
+        self._changed: set[str] = set()
+        self._new: set[str] = set()
+        self._gone: dict[str, None] = {}
+        self._capture: Capture | None = None
 
     def __len__(self) -> int:
         return len(self._principals)
 
-    def __iter__(self) -> Iterator[PrincipalState]:
+    def __iter__(self) -> Iterator[PrincipalState | Packed]:
         return iter(self._principals.values())
 
-    def get(self, principal: str) -> PrincipalState | None:
-        """The principal, without marking it as used."""
-        return self._principals.get(principal)
+    def __reversed__(self) -> Iterator[PrincipalState | Packed]:
+        return reversed(self._principals.values())
 
     def use(self, principal: str, now: float) -> PrincipalState | None:
         """The principal, marked as used at `now`; None if it is not known."""
-        state = self._principals.pop(principal, None)
-        if state is not None:
-            self._principals[principal] = state
-            state.last_seen = max(state.last_seen, now)
+        kept = self._principals.get(principal)
+        if kept is None:
+            return None
+        if self._capture is not None:
+            self._capture.keep(kept)
+        state = self._rows.unpack(kept) if isinstance(kept, Packed) else kept
+        del self._principals[principal]
+        self._principals[principal] = state
+        self._changed.add(principal)
+        state.last_seen = max(state.last_seen, now)
         return state
 
-    def add(self, state: PrincipalState) -> list[PrincipalState]:
+    def add(self, state: PrincipalState) -> list[PrincipalState | Packed]:
         """Put in a new principal; returns those that were forgotten for it."""
         gone = []
         for _ in range(len(self._principals)):
@@ -95,27 +172,47 @@ class PrincipalStore:
             idle = oldest.last_seen < state.last_seen - self._idle
             if not idle and len(self._principals) < self._capacity:
                 break
+            if self._capture is not None:
+                self._capture.keep(oldest)
             del self._principals[oldest.id]
             if oldest.pinned and not idle and self._pinned() < self._capacity // 2:
                 self._principals[oldest.id] = oldest
+                self._changed.add(oldest.id)
             else:
+                self._forget(oldest.id)
                 gone.append(oldest)
         self._principals[state.id] = state
+        self._changed.add(state.id)
+        self._new.add(state.id)
         return gone
+
+    def _forget(self, principal: str) -> None:
+        self._changed.discard(principal)
+        if principal in self._new:
+            self._new.discard(principal)
+        else:  # only what was saved must be told to be gone
+            self._gone[principal] = None
 
     def _pinned(self) -> int:
         return sum(state.pinned for state in self._principals.values())
 
-    def restore(self, state: PrincipalState) -> None:
-        """Put in a principal as it was saved, in the order in which they were."""
-        self._principals[state.id] = state
+    def capture(self, *, whole: bool) -> Capture:
+        """Begin to save all principals, or those that changed since the last capture; that one must be over."""
+        if whole:
+            names, gone = list(self._principals), []
+        else:
+            names, gone = list(islice(reversed(self._principals), len(self._changed))), list(self._gone)
+            names.reverse()
+        self._changed.clear()
+        self._new.clear()
+        self._gone.clear()
+        self._capture = Capture(names, gone, self._principals, self._rows)
+        return self._capture
 
-
-def dump_ledger(ledger: ApprovalLedger) -> Any:
-    """Plain data of a ledger."""
-    return msgspec.to_builtins(ledger.rulings)
-
-
-def load_ledger(data: Any) -> ApprovalLedger:
-    """A ledger from its plain data."""
-    return msgspec.convert({"rulings": data}, ApprovalLedger)
+    def restore(self, gone: Iterable[str], principals: Iterable[Packed]) -> None:
+        """Put in what a capture gave, on top of what those before it did."""
+        for name in gone:
+            self._principals.pop(name, None)
+        for packed in principals:
+            self._principals.pop(packed.id, None)
+            self._principals[packed.id] = packed

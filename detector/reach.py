@@ -25,10 +25,14 @@ SENSITIVITY: Final[Mapping[Sensitivity, float]] = {
 _PRIVILEGE: Final[tuple[tuple[float, frozenset[str]], ...]] = (
     (1.0, frozenset({"*", "admin", "administrator", "owner", "root", "full", "superuser", "impersonate", "elevated"})),
     (0.8, frozenset({"power", "grant", "share", "policy", "delegate", "passrole", "acl"})),
-    (0.7, frozenset({"write", "edit", "editor", "create", "delete", "update", "put", "execute", "exec", "manage"})),
-    (0.5, frozenset({"read", "reader", "view", "viewer", "list", "get", "select", "download"})),
+    (
+        0.7,
+        frozenset({"write", "rw", "edit", "editor", "create", "delete", "update", "put", "execute", "exec", "manage"}),
+    ),
+    (0.5, frozenset({"read", "reader", "r", "ro", "readonly", "view", "viewer", "list", "get", "select", "download"})),
     (0.3, frozenset({"sandbox", "none", "metadata"})),
 )
+_READING: Final = _PRIVILEGE[3][1]
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\*")
 
 
@@ -42,6 +46,16 @@ def privilege_weight(privilege: str) -> float:
     """
     words = {word.lower() for word in _WORD.findall(privilege)}
     return next((weight for weight, names in _PRIVILEGE if words & names), 0.5)
+
+
+def only_reads(privilege: str) -> bool:
+    """Whether a privilege says of itself that it lets one look and no more.
+
+    >>> only_reads("roles/storage.objectViewer"), only_reads("roles/editor"), only_reads("member")
+    (True, False, False)
+    """
+    words = {word.lower() for word in _WORD.findall(privilege)}
+    return bool(words & _READING) and privilege_weight(privilege) <= 0.5
 
 
 def audience_weight(permission: Permission) -> float:

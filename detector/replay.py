@@ -8,7 +8,7 @@ import msgspec
 from detector.alerts import Alert
 from detector.correlation import Correlator
 from detector.decoding import Decoder
-from detector.events import Rejected
+from detector.events import Envelope, Rejected
 from detector.pipeline import Pipeline
 from detector.scoring import Verdict
 from detector.sinks.base import Batch, Sink
@@ -67,25 +67,30 @@ class Replay:
         progress()
 
     def _take(self, record: Record) -> None:
-        decoded = self._decoder.decode(record)
+        for decoded in self._decoder.decode(record):
+            if isinstance(decoded, Rejected):
+                self._refuse(decoded)
+            else:
+                self._step(decoded)
+
+    def _refuse(self, rejected: Rejected) -> None:
+        self.result.rejects += 1
+        self.result.first_reject = self.result.first_reject or rejected
+        self._batch.rejects.append(rejected)
+
+    def _step(self, envelope: Envelope) -> None:
         result = self.result
-        if isinstance(decoded, Rejected):
-            result.rejects += 1
-            result.first_reject = result.first_reject or decoded
-            self._batch.rejects.append(decoded)
-            return
-        for envelope in decoded:
-            step = self._pipeline.step(envelope)
-            time = envelope.event.time.timestamp()
-            result.events += 1
-            result.verdicts[step.verdict] = result.verdicts.get(step.verdict, 0) + 1
-            result.findings += len(step.findings)
-            result.alerts.update((alert.id, alert) for alert in step.alerts)
-            result.first_event_at = min(time, result.first_event_at or time)
-            result.last_event_at = max(time, result.last_event_at or time)
-            self._batch.events.append((envelope, step.verdict))
-            self._batch.findings += step.findings
-            self._batch.alerts += step.alerts
+        step = self._pipeline.step(envelope)
+        time = envelope.event.time.timestamp()
+        result.events += 1
+        result.verdicts[step.verdict] = result.verdicts.get(step.verdict, 0) + 1
+        result.findings += len(step.findings)
+        result.alerts.update((alert.id, alert) for alert in step.alerts)
+        result.first_event_at = min(time, result.first_event_at or time)
+        result.last_event_at = max(time, result.last_event_at or time)
+        self._batch.events.append((envelope, step.verdict))
+        self._batch.findings += step.findings
+        self._batch.alerts += step.alerts
 
     def _write(self) -> None:
         for sink in self._sinks:

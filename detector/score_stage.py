@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from detector.decoding import Decoder
+from detector.checkpoints import Part
+from detector.decoding import Decoder, DecoderByTopic
 from detector.events import Envelope, Rejected
+from detector.saving import Captured
 from detector.scoring import Scoring
 from detector.sinks.base import Batch
 from detector.sources.alignment import Aligner, Partition
@@ -24,11 +26,11 @@ Stored = Callable[[str, int, int], Mapping[tuple[int, int], str]]
 
 
 class _Item:
-    """What waits in the aligner: a record's envelopes or its reject, and the offset behind it."""
+    """What waits in the aligner: a record's envelopes and rejects, and the offset behind it."""
 
     __slots__ = ("decoded", "next_offset", "partition")
 
-    def __init__(self, decoded: list[Envelope] | Rejected, partition: Partition, next_offset: int) -> None:
+    def __init__(self, decoded: Sequence[Envelope | Rejected], partition: Partition, next_offset: int) -> None:
         self.decoded = decoded
         self.partition = partition
         self.next_offset = next_offset
@@ -40,14 +42,22 @@ class ScoreStage(Stage):
     Args:
         shell: What every stage is given.
         scoring: The first stage, empty.
-        decoder: The wire format of the events topic.
+        decoder: Makes events of the records.
         ticker: Tells correlation of passing time.
         stored: What the store holds already from an offset on, so that it is not written twice.
     """
 
     name = "score"
+    increments = True
 
-    def __init__(self, shell: StageShell, scoring: Scoring, decoder: Decoder, ticker: Ticker, stored: Stored) -> None:
+    def __init__(
+        self,
+        shell: StageShell,
+        scoring: Scoring,
+        decoder: Decoder | DecoderByTopic,
+        ticker: Ticker,
+        stored: Stored,
+    ) -> None:
         super().__init__(shell)
         self.scoring = scoring
         self._decoder = decoder
@@ -91,32 +101,39 @@ class ScoreStage(Stage):
 
     def _queue(self, partition: Partition, record: Record) -> None:
         decoded = self._decoder.decode(record)
-        if isinstance(decoded, list) and decoded:
+        first = next((item for item in decoded if isinstance(item, Envelope)), None)
+        if first is not None:
             # An event from the future must not hold its partition back.
-            self._latest[partition] = min(decoded[0].event.time.timestamp(), record.received_at)
+            self._latest[partition] = min(first.event.time.timestamp(), record.received_at)
         self._aligner.push(partition, self._latest[partition], _Item(decoded, partition, record.offset + 1))
 
     def _step(self, item: _Item, batch: Batch) -> None:
         self.positions[item.partition] = item.next_offset
-        if isinstance(item.decoded, Rejected):
-            self._reasons[item.decoded.reject.reason] += 1
-            if not self._is_stored(item.partition, (item.decoded.offset, 0), ""):
-                batch.rejects.append(item.decoded)
-            return
-        for envelope in item.decoded:
-            scored = self.scoring.step(envelope)
-            self._kinds[envelope.format, envelope.event.kind] += 1
-            self._verdicts[scored.verdict] += 1
-            if not self._is_stored(item.partition, (envelope.offset, envelope.index), envelope.event.id):
-                batch.events.append((envelope, scored.verdict))
-            if scored.error:
-                log.error("event_not_scored", event=envelope.event.id, place=envelope.offset, why=scored.error)
-            if scored.verdict == "scored":
-                self._signal(envelope.event.time.timestamp(), batch)
-            if scored.findings:
-                self._ticker.found(envelope.event.time.timestamp())
-                batch.signals.extend(scored.findings)
-                batch.findings.extend(scored.findings)
+        for decoded in item.decoded:
+            if isinstance(decoded, Rejected):
+                self._refuse(item.partition, decoded, batch)
+            else:
+                self._score(item.partition, decoded, batch)
+
+    def _refuse(self, partition: Partition, rejected: Rejected, batch: Batch) -> None:
+        self._reasons[rejected.reject.reason] += 1
+        if not self._is_stored(partition, (rejected.offset, rejected.index), ""):
+            batch.rejects.append(rejected)
+
+    def _score(self, partition: Partition, envelope: Envelope, batch: Batch) -> None:
+        scored = self.scoring.step(envelope)
+        self._kinds[envelope.format, envelope.event.kind] += 1
+        self._verdicts[scored.verdict] += 1
+        if not self._is_stored(partition, (envelope.offset, envelope.index), envelope.event.id):
+            batch.events.append((envelope, scored.verdict))
+        if scored.error:
+            log.error("event_not_scored", event=envelope.event.id, place=envelope.offset, why=scored.error)
+        if scored.verdict == "scored":
+            self._signal(envelope.event.time.timestamp(), batch)
+        if scored.findings:
+            self._ticker.found(envelope.event.time.timestamp())
+            batch.signals.extend(scored.findings)
+            batch.findings.extend(scored.findings)
 
     def _signal(self, time: float, batch: Batch) -> None:
         boundary = self._ticker.cross(time)
@@ -136,11 +153,12 @@ class ScoreStage(Stage):
         """Partitions with more queued than is worth having in memory."""
         return self._aligner.full(WAITING_MOST)
 
-    def open(self, partition: Partition, state: Mapping[str, Any] | None) -> None:
+    def open(self, partition: Partition, parts: Sequence[Part]) -> None:
         """Restore scoring and the ticker."""
-        self.scoring.open(partition, state["scoring"] if state else None)
-        if state:
-            self._ticker.restore(state["ticker"])
+        snapshot, *changes = ({"principals": part.rows} | part.head["scoring"] for part in parts) if parts else (None,)
+        self.scoring.open(partition, snapshot, changes)
+        for part in parts:
+            self._ticker.restore(part.head["ticker"])
         self._aligner.assign(partition)
         self._latest[partition] = 0.0
 
@@ -162,6 +180,7 @@ class ScoreStage(Stage):
         self._stored_last.pop(partition, None)
         self._latest.pop(partition, None)
 
-    def snapshot(self, partition: Partition) -> dict[str, Any]:
+    def capture(self, partition: Partition, *, whole: bool) -> Captured:
         """Scoring's state of the partition, and the ticker's."""
-        return {"scoring": self.scoring.snapshot(partition), "ticker": self._ticker.snapshot()}
+        head, principals = self.scoring.capture(partition, whole=whole)
+        return Captured({"scoring": head, "ticker": self._ticker.snapshot()}, principals)

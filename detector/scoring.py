@@ -3,12 +3,12 @@
 No clock: time is the event's own, and the reader's time of arrival that the envelope carries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from detector.approvals import stopped_after
+from detector.approvals import ControlSettings, stopped_after
 from detector.budget import BudgetSettings, PastScores, Thresholds
 from detector.charter import Charters
 from detector.detectors.base import Context, Detector, flags
@@ -18,7 +18,8 @@ from detector.habits import HabitPriors
 from detector.knowledge import Knowledge
 from detector.partitions import PartitionState, ScoringSettings
 from detector.peers import Priors
-from detector.principals import HourlyTest, PrincipalState
+from detector.principal_rows import PrincipalRows
+from detector.principals import Capture, HourlyTest, PrincipalState
 from detector.suppressions import Suppressions, is_accepted
 
 DAY: Final = 86400.0
@@ -47,6 +48,7 @@ class Scoring:
         charters: What agents were given to do.
         budget: How many false alerts a day are looked at.
         suppressions: The operator's lists of destinations, and what findings are marked by.
+        control: Whose control events count.
     """
 
     def __init__(
@@ -56,11 +58,14 @@ class Scoring:
         charters: Charters | None = None,
         budget: BudgetSettings | None = None,
         suppressions: Suppressions | None = None,
+        control: ControlSettings | None = None,
     ) -> None:
         self._settings = settings or ScoringSettings()
         self._charters = charters or Charters()
         self._suppressions = suppressions or Suppressions()
-        self._detectors = {detector.name: detector for detector in detectors}
+        self._control = control or ControlSettings()
+        self._rows = PrincipalRows({detector.name: detector for detector in detectors})
+        self._made_by = _made_by(detectors)
         self._by_kind: Mapping[Kind, tuple[Detector[Any], ...]] = {
             kind: tuple(d for d in detectors if kind in d.kinds) for kind in KINDS
         }
@@ -86,16 +91,29 @@ class Scoring:
         reached = [state.watermark for state in self._partitions.values() if state.watermark > float("-inf")]
         return min(reached, default=0.0)
 
-    def open(self, partition: tuple[str, int], snapshot: Mapping[str, Any] | None = None) -> None:
-        """Take over a partition, with the state it was left in.
+    def open(
+        self,
+        partition: tuple[str, int],
+        snapshot: Mapping[str, Any] | None = None,
+        changes: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Take over a partition, with the state it was left in: a snapshot or whole capture, then later captures.
+
+        Principals are read out when they are used. A few are at once, to be sure that they can be; all are if
+        other detectors or settings than today's wrote one of the parts.
 
         Raises:
-            ValueError: The snapshot is of another version or shape.
+            ValueError, KeyError, TypeError: A part is of another version or shape.
         """
-        state = PartitionState(self._settings)
+        state = PartitionState(self._settings, self._rows)
         if snapshot is not None:
-            state.restore(snapshot, self._detectors)
-            self._restored_version = max(self._restored_version, snapshot["priors_version"])
+            state.restore(snapshot)
+            last, makers = snapshot, {snapshot.get("made_by")}
+            for last in changes:
+                state.add(last)
+                makers.add(last.get("made_by"))
+            state.check(few=makers == {self._made_by})
+            self._restored_version = max(self._restored_version, last["priors_version"])
         self._partitions[partition] = state
 
     def close(self, partition: tuple[str, int]) -> None:
@@ -212,12 +230,13 @@ class Scoring:
             state.accumulating.role(principal.role).members += 1
         return principal
 
-    @staticmethod
-    def _hear(event: Event, principal: PrincipalState, context: Context) -> None:
+    def _hear(self, event: Event, principal: PrincipalState, context: Context) -> None:
         """Take in a yes or a no, or look up whether the act has the one it needs."""
         if event.kind == "control":
-            principal.ledger.record(event, context.now)
-            principal.pinned = stopped_after(event, principal.pinned)
+            context.heard = self._control.hears(event)
+            if context.heard:
+                principal.ledger.record(event, context.now)
+            principal.pinned = stopped_after(event, principal.pinned, heard=context.heard)
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)
         if required or event.approval is not None:
@@ -247,8 +266,23 @@ class Scoring:
 
     def snapshot(self, partition: tuple[str, int]) -> dict[str, Any]:
         """The partition's whole state as plain data."""
-        return self._partitions[partition].snapshot(self._detectors, self._knowledge.version)
+        return self._partitions[partition].snapshot(self._knowledge.version)
+
+    def capture(self, partition: tuple[str, int], *, whole: bool) -> tuple[dict[str, Any], Capture]:
+        """Begin to save a partition: all of it, or what changed since the last capture, which must be over.
+
+        Returns:
+            What is small, as plain data of this moment, and the principals, to be taken bit by bit while
+            scoring goes on; for `open`, their rows go into the former as "principals".
+        """
+        head, principals = self._partitions[partition].capture(self._knowledge.version, whole=whole)
+        return {**head, "made_by": self._made_by}, principals
 
     def settle(self) -> None:
         """Take the restored partitions' published sums into force; call once after a round of `open`."""
         self._merge_published(max(self._knowledge.version, self._restored_version), daily=True)
+
+
+def _made_by(detectors: Sequence[Detector[Any]]) -> str:
+    """What the shape of principals' states depends on, besides the program: its detectors and how they are set."""
+    return "; ".join(f"{detector.name} {detector.settings.model_dump_json()}" for detector in detectors)

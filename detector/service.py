@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -12,16 +13,16 @@ import structlog
 
 from detector import VERSION, assembly, chains
 from detector.alerts import Alert
-from detector.checkpoint import CheckpointFolder
+from detector.checkpoints import CheckpointStore
 from detector.config import Config
 from detector.correlate_stage import CorrelateStage
-from detector.decoding import Decoder
 from detector.detectors import REGISTRY as DETECTORS
 from detector.formats import REGISTRY as FORMATS
 from detector.kafka_settings import client_settings
 from detector.metrics import Metrics
 from detector.monitoring import MonitoringServer
 from detector.outputs import Outputs
+from detector.renderings import RENDERINGS
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
@@ -163,6 +164,7 @@ class Service:
                 signals_topic=topics.findings,
                 alerts_topic=topics.alerts,
                 rejects_topic=topics.rejects,
+                encode_alert=RENDERINGS[config.kafka.alert_format],
             )
         ]
         if self._store is not None:
@@ -170,30 +172,32 @@ class Service:
         if config.alertmanager is not None:
             sinks.append(AlertmanagerSink(config.alertmanager.url, heartbeat=config.alertmanager.heartbeat))
         if config.webhook is not None:
-            sinks.append(WebhookSink(config.webhook.url, config.webhook.secret.reveal().encode()))
+            secret, encode = config.webhook.secret.reveal().encode(), RENDERINGS[config.webhook.format]
+            sinks.append(WebhookSink(config.webhook.url, secret, encode=encode))
         return sinks
 
     def _stage(self, name: str) -> Stage:
         config = self._config
-        topic = config.kafka.topics.events if name == "score" else config.kafka.topics.findings
+        topics = [source.topic for source in config.read] if name == "score" else [config.kafka.topics.findings]
         group = config.kafka.group_id if name == "score" else f"{config.kafka.group_id}-correlate"
         shell = StageShell(
-            connect=self._connector(topic, group),
+            connect=self._connector(topics, group),
             outputs=Outputs(list(self._runners.values())),
-            checkpoints=CheckpointFolder(config.state.url, name),
+            checkpoints=CheckpointStore(config.state.url, name, on_damage=self.metrics.checkpoint_damage.inc),
             metrics=self.metrics,
             stop=self._stop,
             every=config.state.every,
+            background=ThreadPoolExecutor(1, f"{name}-checkpoints"),
         )
         if name == "correlate":
             return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open)
         ticker = Ticker(assembly.attention(config))
-        return ScoreStage(shell, assembly.scoring(config), Decoder(config.format), ticker, self._stored)
+        return ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), ticker, self._stored)
 
-    def _connector(self, topic: str, group: str) -> Callable[[PartitionListener], KafkaSource]:
+    def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id
         settings = ConsumerSettings(group_instance_id=instance)
-        return lambda listener: KafkaSource(self._client, [topic], group, listener, time.time, settings=settings)
+        return lambda listener: KafkaSource(self._client, topics, group, listener, time.time, settings=settings)
 
     def _stored(self, topic: str, partition: int, offset: int) -> Mapping[tuple[int, int], str]:
         """What the store has from an offset on; nothing is known of one that does not answer."""

@@ -4,14 +4,16 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from concurrent.futures import Executor
+from typing import ClassVar, Final
 
 import msgspec
 import structlog
 
-from detector.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
+from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Part
 from detector.metrics import Metrics
 from detector.outputs import Outputs
+from detector.saving import Captured, Saving
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
@@ -25,21 +27,27 @@ LAG_EVERY: Final = 5.0
 SILENT_SECONDS: Final = 15.0
 JOIN_SECONDS: Final = 15.0
 
+# For so long at once the stream stands still while a checkpoint is encoded.
+SLICE_SECONDS: Final = 0.05
+
 
 class StageShell(msgspec.Struct, frozen=True):
     """What a stage is given to work with.
 
     `connect` makes the source, with the stage as its listener. `every` is the seconds between checkpoints,
-    `grace` those in which a stage that gives up partitions may wait for its sinks.
+    `grace` those in which a stage that gives up partitions may wait for its sinks. `share` is the part of the time
+    that checkpoints may take; past it they are made less often. `background` writes them; without it the stage does.
     """
 
     connect: Callable[[PartitionListener], KafkaSource]
     outputs: Outputs
-    checkpoints: CheckpointFolder
+    checkpoints: CheckpointStore
     metrics: Metrics
     stop: threading.Event
     every: float = 30.0
     grace: float = 20.0
+    share: float = 0.1
+    background: Executor | None = None
 
 
 class Stage(ABC):
@@ -50,6 +58,8 @@ class Stage(ABC):
     """
 
     name: ClassVar[str]
+    increments: ClassVar[bool] = False
+    """Whether `capture` can give what changed since the last time."""
     epoch: float = 0.0
     """Changes when the state of partitions changes without anything being read of them."""
 
@@ -57,7 +67,9 @@ class Stage(ABC):
         self.shell = shell
         self.positions: dict[Partition, int] = {}
         self._saved: dict[Partition, tuple[int, float]] = {}
+        self._saving: Saving | None = None
         self._checkpoint_due = time.monotonic() + shell.every
+        self._busy = 0.0
         self._lag_due = 0.0
         self._paused: Sequence[Partition] = ()
         self._source: KafkaSource | None = None
@@ -97,7 +109,7 @@ class Stage(ABC):
     def _turn(self, source: KafkaSource) -> None:
         self.turned_at = time.monotonic()
         self.shell.outputs.retry()
-        polled = source.poll(POLL_SECONDS)
+        polled = source.poll(0.0 if self._saving is not None and self._saving.encoding else POLL_SECONDS)
         started = time.perf_counter()
         batch = self.take(polled, source.caught_up())
         if not batch.empty:
@@ -106,7 +118,9 @@ class Stage(ABC):
             self.shell.outputs.put(batch)
         self._hold_back(source)
         now = time.monotonic()
-        if now >= self._checkpoint_due:
+        if self._saving is not None:
+            self._go_on_saving()
+        elif now >= self._checkpoint_due:
             self._checkpoint_due = now + self.shell.every
             self._checkpoint(list(self.positions), FLUSH_SECONDS)
         if now >= self._lag_due:
@@ -120,40 +134,91 @@ class Stage(ABC):
         source.resume([partition for partition in self._paused if partition not in full])
         self._paused = full
 
-    def _checkpoint(self, partitions: Sequence[Partition], timeout: float) -> bool:
-        """Save what moved since the last time; False if a sink could not be made durable in time."""
+    def _checkpoint(self, partitions: Sequence[Partition], timeout: float) -> None:
+        """Begin to save what moved since the last time, unless a sink can't be made durable in `timeout` seconds."""
         marks = {p: (self.positions[p], self.epoch) for p in partitions}
         moved = [p for p, mark in marks.items() if mark != self._saved.get(p)]
         if not moved:
             self.checkpointed_at = time.monotonic()
-            return True
-        started = time.perf_counter()
+            return
         if not self.shell.outputs.flush(timeout):
             log.warning("checkpoint_put_off", stage=self.name, why="a sink is not durable yet")
+            return
+        if not self._is_ours(moved):
+            return
+        assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
+        began, store = time.perf_counter(), self.shell.checkpoints
+        whole = {p for p in moved if not self.increments or store.wants_whole(p)}
+        self._saving = Saving(
+            store,
+            {p: marks[p] for p in moved},
+            {p: self.capture(p, whole=p in whole) for p in moved},
+            whole=whole,
+            generation=self._source.generation(),
+            background=self.shell.background,
+        )
+        self._busy = time.perf_counter() - began
+        self._go_on_saving()
+
+    def _is_ours(self, partitions: Sequence[Partition]) -> bool:
+        """Whether a partition that a higher generation wrote is ours: the group began anew, if it says so."""
+        unproved = self.shell.checkpoints.unproved(partitions)
+        if unproved and not self._commit({p: self.positions[p] for p in unproved}):
             return False
-        self.shell.checkpoints.save({p: Checkpoint(self.positions[p], self.snapshot(p)) for p in moved})
-        self._saved.update(marks)
-        self._commit({p: self.positions[p] for p in moved})
-        self.shell.metrics.checkpoint_seconds.observe(time.perf_counter() - started)
-        self.checkpointed_at = time.monotonic()
+        self.shell.checkpoints.prove(unproved)
         return True
 
-    def _commit(self, offsets: Mapping[Partition, int]) -> None:
+    def _go_on_saving(self) -> None:
+        assert self._saving is not None  # noqa: S101 - asked by who knows
+        began = time.perf_counter()
+        done = self._saving.go_on(SLICE_SECONDS)
+        self._busy += time.perf_counter() - began
+        if done:
+            self._finish_saving()
+
+    def _finish_saving(self) -> None:
+        """Wait until it is written, then commit; after a failure the next checkpoint stands for this one too."""
+        saving, self._saving = self._saving, None
+        if saving is None:
+            return
+        metrics = self.shell.metrics
+        try:
+            metrics.checkpoint_bytes.inc(saving.result())
+        except CheckpointFenced:
+            raise
+        except CheckpointError as error:
+            metrics.checkpoint_failures.inc()
+            log.error("checkpoint_failed", stage=self.name, why=str(error))  # noqa: TRY400 - the reason says it all
+            return
+        held = {p: mark for p, mark in saving.marks.items() if p in self.positions}
+        self._saved.update(held)
+        if held:
+            self._commit({p: offset for p, (offset, _) in held.items()})
+        metrics.checkpoint_seconds.observe(time.perf_counter() - saving.began_at)
+        self.checkpointed_at = time.monotonic()
+        self._checkpoint_due = max(self._checkpoint_due, self.checkpointed_at + self._busy / self.shell.share)
+
+    def _commit(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit; whether the group took it."""
         assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
         try:
             self._source.commit(offsets)
         except CommitRetry as why:
             log.info("commit_put_off", stage=self.name, why=str(why))
+            return False
         except CommitLost as why:
             log.warning("commit_lost", stage=self.name, why=str(why))
+            return False
+        return True
 
     def on_assigned(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
         """Restore each partition; read on from the offset that its state stands for."""
+        self._finish_saving()
         offsets: dict[Partition, int | None] = {}
-        for partition in partitions:
-            saved = self.shell.checkpoints.load(*partition)
+        generation = self._source.generation() if self._source is not None else 0
+        for partition, saved in self.shell.checkpoints.load(partitions, generation).items():
             try:
-                self.open(partition, saved.state if saved else None)
+                self.open(partition, saved.parts if saved else ())
             except (ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(
                     f"the saved state of {partition} can't be taken over ({error}): run the version that wrote it, "
@@ -170,12 +235,16 @@ class Stage(ABC):
     def on_revoked(self, partitions: list[Partition]) -> None:
         """Save, commit, forget; after a failure only forget."""
         if not self._failed:
+            self._finish_saving()
             self._checkpoint([p for p in partitions if p in self.positions], self.shell.grace)
+            self._finish_saving()
         self.on_lost(partitions)
 
     def on_lost(self, partitions: list[Partition]) -> None:
         """Forget; what another member saves counts."""
         for partition in partitions:
+            if self._saving is not None:
+                self._saving.forget(partition)
             self.close(partition)
             self._restored.discard(partition)
             self.positions.pop(partition, None)
@@ -190,8 +259,8 @@ class Stage(ABC):
         """Partitions of which enough is waiting."""
 
     @abstractmethod
-    def open(self, partition: Partition, state: Mapping[str, Any] | None) -> None:
-        """Take over a partition, with its saved state if there is one."""
+    def open(self, partition: Partition, parts: Sequence[Part]) -> None:
+        """Take over a partition, with its saved state, the whole of it and what changed since; nothing if none is."""
 
     def opened(self, offsets: Sequence[tuple[Partition, int | None]]) -> None:  # noqa: B027 - optional
         """A round of `open` is over; offsets are those that reading goes on from, None for unknown."""
@@ -201,5 +270,5 @@ class Stage(ABC):
         """Forget a partition."""
 
     @abstractmethod
-    def snapshot(self, partition: Partition) -> dict[str, Any]:
-        """The partition's state, to be saved."""
+    def capture(self, partition: Partition, *, whole: bool) -> Captured:
+        """Begin to save the partition's state, all of it or what changed since the last capture."""

@@ -22,14 +22,14 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Names, sizes and retention (days) of the four topics.
+    """Names, sizes and retention (days) of the topics: those of events, and the three that the detector writes.
 
     Events are spread over `partitions`, which is the number of workers that can share them; the others are
     few and keep one order. Events carry the broker's time of arrival, so that a producer's wrong clock can be
     told; rejects hold the original bytes in base64, and so may be larger than what they came from.
     """
 
-    events: str = "agent-events"
+    events: tuple[str, ...] = ("agent-events",)
     findings: str = "agent-findings"
     alerts: str = "agent-alerts"
     rejects: str = "agent-rejects"
@@ -41,10 +41,10 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     replication_factor: int = 1
 
     def topics(self) -> tuple[Topic, ...]:
-        """The four topics, in the order of the pipeline."""
+        """The topics, in the order of the pipeline."""
         arrival = {"message.timestamp.type": "LogAppendTime"}
         return (
-            Topic(self.events, self.partitions, _retention(self.events_days) | arrival),
+            *(Topic(name, self.partitions, _retention(self.events_days) | arrival) for name in self.events),
             Topic(self.findings, 1, _retention(self.findings_days)),
             Topic(self.alerts, 1, _retention(self.alerts_days)),
             Topic(self.rejects, 1, _retention(self.rejects_days) | {"max.message.bytes": str(4 << 20)}),

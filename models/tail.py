@@ -97,6 +97,10 @@ class FittedTail:
             return 1.0
         return self._above[bisect_left(self._keys, _bin(score, self._resolution))]
 
+    def seen(self, score: float) -> float:
+        """Draws at least this big, to the bin: what was counted, where `p_value` may be what is extrapolated."""
+        return self._above[bisect_left(self._keys, _bin(score, self._resolution))] * (self.draws + 1.0) - 1.0
+
     def score_one(self, score: float) -> float:
         """-log10 of the p-value."""
         return log10_surprise(self.p_value(score))

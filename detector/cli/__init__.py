@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import VERSION, screens
-from detector.cli import live, offline
+from detector.cli import formats, live, offline
 from detector.cli.common import FAILED, KNOWN
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="The event store (ClickHouse, or chDB embedded).", no_args_is_help=True)
 for command in (
     *(live.run, offline.replay, offline.demo, offline.evaluate, offline.train),
-    *(live.produce, live.topics, live.check),
+    *(live.produce, live.topics, live.check, formats.formats, formats.decode),
 ):
     app.command()(command)
 store_app.command()(live.migrate)

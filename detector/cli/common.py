@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detector import screens
-from detector.checkpoint import CheckpointError
+from detector.checkpoints import CheckpointError
 from detector.config import Config, ConfigError
 from detector.formats import REGISTRY as FORMATS
 from detector.model_file import ModelError
@@ -44,19 +44,25 @@ ConfigOption = Annotated[
 FilesArgument = Annotated[list[str], typer.Argument(help="NDJSON files, plain or .gz; - for standard input.")]
 
 
-def known_format(name: str) -> str:
-    """The name of a wire format.
+def known_format(name: str | None) -> str | None:
+    """The name of a wire format, if one is given.
 
     Raises:
         typer.BadParameter: No such format.
     """
-    if name not in FORMATS:
+    if name is not None and name not in FORMATS:
         raise typer.BadParameter(f"{name!r} is not a format; known: {', '.join(FORMATS)}", param_hint="--format")
     return name
 
 
 FormatOption = Annotated[
-    str, typer.Option("--format", "-f", help=f"Wire format: {', '.join(FORMATS)}.", callback=known_format)
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help=f"Wire format: {', '.join(FORMATS)}; that of the configuration if not given.",
+        callback=known_format,
+    ),
 ]
 
 

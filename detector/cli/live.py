@@ -41,10 +41,12 @@ def produce(
     config: ConfigOption = None,
     rate: Annotated[float | None, typer.Option(help="Messages a second; as fast as possible if not given.")] = None,
     speed: Annotated[float | None, typer.Option(help="In event time, so many times faster than it happened.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic; the first of those read if not given.")] = None,
 ) -> None:
-    """Publish NDJSON events to the events topic, keyed by the principal they concern."""
+    """Publish NDJSON events to an events topic, keyed by the principal they concern."""
     log_to_stderr(logging.WARNING)
     settings = load(config)
+    topic = topic or settings.read[0].topic
     try:
         pace = Pace(rate=rate, speedup=speed, time_of=time_of)
     except ValueError as error:
@@ -53,10 +55,10 @@ def produce(
     with Progress(
         TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} messages"), console=console
     ) as bar:
-        task = bar.add_task(f"to {settings.kafka.topics.events}", total=None)
+        task = bar.add_task(f"to {topic}", total=None)
         done = publish(
             client_settings(settings.kafka),
-            settings.kafka.topics.events,
+            topic,
             lines(files),
             key_of=key_of,
             pace=pace,
@@ -78,7 +80,7 @@ def topics(
     settings = load(config)
     names = settings.kafka.topics
     plan = TopicPlan(
-        events=names.events,
+        events=tuple(source.topic for source in settings.read),
         findings=names.findings,
         alerts=names.alerts,
         rejects=names.rejects,

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import Progress
 
 from detector import assembly, evaluation_screen, screens
 from detector import demo as samples
@@ -19,10 +18,9 @@ from detector import evaluate as labelled
 from detector.cli.common import FAILED, ConfigOption, FilesArgument, FormatOption, progress_bar, store_sink, teller
 from detector.config import Config, ConfigError
 from detector.config_file import load
-from detector.decoding import Decoder
 from detector.evaluation import Evaluation, summarise
-from detector.events import Envelope, Rejected
 from detector.logs import log_to_stderr
+from detector.renderings import RENDERINGS, Rendering
 from detector.replay import Replay
 from detector.scenario import scenarios
 from detector.service import open_store
@@ -32,12 +30,15 @@ from detector.sinks.files import NdjsonSink
 from detector.sources.files import FileSource
 
 
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - one an option
     files: FilesArgument,
-    format_: FormatOption = "native",
+    format_: FormatOption = None,
     config: ConfigOption = None,
     findings: Annotated[str | None, typer.Option(help="Write findings there (NDJSON); - for stdout.")] = None,
     alerts: Annotated[str | None, typer.Option(help="Write each version of each alert there (NDJSON).")] = None,
+    alert_format: Annotated[
+        Rendering, typer.Option(help="What findings and alerts are written as: ocsf is OCSF Detection Finding.")
+    ] = "native",
     store: Annotated[str | None, typer.Option(help="Write all to this store, e.g. chdb:///tmp/store.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no tables.")] = False,
 ) -> None:
@@ -50,10 +51,10 @@ def replay(
         if findings or alerts:
             if findings == alerts != "-":
                 raise typer.BadParameter(f"findings and alerts can't both go to {findings}", param_hint="--alerts")
-            sinks.append(stack.enter_context(NdjsonSink(findings, alerts)))
+            sinks.append(stack.enter_context(NdjsonSink(findings, alerts, encode=RENDERINGS[alert_format])))
         if store is not None:
             sinks.append(store_sink(settings, store, stack))
-        player = Replay(assembly.pipeline(settings), Decoder(format_), sinks)
+        player = Replay(assembly.pipeline(settings), assembly.decoder(settings, format_), sinks)
         started = time.perf_counter()
         with progress_bar(quiet) as progress:
             for name in files:
@@ -108,7 +109,7 @@ def evaluate(
     labels: Annotated[
         Path | None, typer.Option(help="Labels of sessions (JSON lines: session, compromised, attack_spans, phase).")
     ] = None,
-    format_: FormatOption = "native",
+    format_: FormatOption = None,
     config: ConfigOption = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all numbers there, each run among them.")] = None,
 ) -> None:
@@ -137,11 +138,12 @@ def _scenarios(folders: list[Path] | None, settings: Config) -> Evaluation:
         for scenario in (found for folder in folders or [Path("sample_logs")] for found in scenarios(folder)):
             source = FileSource(scenario.events, time.time)
             tell = teller(progress, scenario.folder.name, source)
-            outcomes.append(labelled.run(labelled.from_records(scenario, source, tell), settings))
+            decoder = assembly.decoder(settings, "native")
+            outcomes.append(labelled.run(labelled.from_records(scenario, source, decoder, tell), settings))
     return summarise(outcomes)
 
 
-def _sessions(files: list[Path], labels: Path, format_: str, settings: Config) -> SessionResult:
+def _sessions(files: list[Path], labels: Path, format_: str | None, settings: Config) -> SessionResult:
     if not files:
         raise typer.BadParameter("with --labels, name the log files that the sessions are in", param_hint="FILES")
     try:
@@ -150,18 +152,10 @@ def _sessions(files: list[Path], labels: Path, format_: str, settings: Config) -
         raise ConfigError(f"{labels}: {error}") from error
     with progress_bar(quiet=False) as progress:
         sources = [FileSource(file, time.time) for file in files]
-        envelopes = chain.from_iterable(_envelopes(source, Decoder(format_), progress) for source in sources)
+        decoder = assembly.decoder(settings, format_)
+        told = ((source, teller(progress, source.topic, source)) for source in sources)
+        envelopes = chain.from_iterable(labelled.decoded(source, decoder, tell) for source, tell in told)
         return evaluate_sessions(envelopes, known, settings)
-
-
-def _envelopes(source: FileSource, decoder: Decoder, progress: Progress) -> Iterator[Envelope]:
-    tell = teller(progress, source.topic, source)
-    for count, record in enumerate(source):
-        decoded = decoder.decode(record)
-        if not isinstance(decoded, Rejected):
-            yield from decoded
-        if count % 100 == 0:
-            tell()
 
 
 def train(  # noqa: PLR0913, PLR0917 - one an option
@@ -169,7 +163,7 @@ def train(  # noqa: PLR0913, PLR0917 - one an option
         list[str] | None, typer.Argument(help="NDJSON files, plain or .gz; the event store if none is given.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the model and its card.")] = Path("var/model"),
-    format_: FormatOption = "native",
+    format_: FormatOption = None,
     config: ConfigOption = None,
     since: Annotated[datetime | None, typer.Option(help="From then on (UTC), of the store's history.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Up to then (UTC).")] = None,
@@ -194,7 +188,8 @@ def train(  # noqa: PLR0913, PLR0917 - one an option
         if files:
             sources = [FileSource(name, time.time) for name in files]
             tellers = [teller(progress, source.topic, source) for source in sources]
-            read = (history.from_records(s, Decoder(format_), tell) for s, tell in zip(sources, tellers, strict=True))
+            decoder = assembly.decoder(settings, format_)
+            read = (history.from_records(s, decoder, tell) for s, tell in zip(sources, tellers, strict=True))
             frames, told = chain.from_iterable(read), [source.topic for source in sources]
         else:
             store = open_store(settings)

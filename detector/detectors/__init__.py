@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from detector.detectors.base import Detector, DetectorSettings
 from detector.detectors.behaviour import Behaviour
+from detector.detectors.bulk_export import BulkExport
 from detector.detectors.forest_challenger import ForestChallenger
 from detector.detectors.goal_hijack import GoalHijack
+from detector.detectors.identity_misuse import IdentityMisuse
 from detector.detectors.mass_deletion import MassDeletion
 from detector.detectors.new_endpoint import NewEndpoint
 from detector.detectors.out_of_charter import OutOfCharter
@@ -25,6 +27,8 @@ REGISTRY: Final[Mapping[str, type[Detector[Any]]]] = {
         OutOfCharter,
         UnapprovedAction,
         MassDeletion,
+        BulkExport,
+        IdentityMisuse,
         StopViolation,
         SensitiveRead,
         GoalHijack,

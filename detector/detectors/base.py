@@ -39,7 +39,8 @@ class DetectorSettings(BaseModel):
 class Context:
     """What a detector may know besides the event and its own state.
 
-    `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs. `group` and
+    `now` is the event's time in unix seconds, `answer` whether the act has the yes it needs, `heard` whether the
+    order of a control event counts. `group` and
     `own_habits` are the sums of the principal's role that this partition adds up (to learn into); `priors`,
     `habits` and `thresholds` are the peers' knowledge in force (to judge by). `suspect` is set before learning:
     the event was flagged, or belongs to something that was, and must not become normal. `novelty` is the
@@ -51,8 +52,8 @@ class Context:
     """
 
     __slots__ = (
-        "answer", "charter", "group", "habits", "novelty", "now", "own_habits", "principal", "priors", "reached",
-        "suspect", "tests", "thresholds", "vouched",
+        "answer", "charter", "group", "habits", "heard", "novelty", "now", "own_habits", "principal", "priors",
+        "reached", "suspect", "tests", "thresholds", "vouched",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class Context:
         self.now = now
         self.charter: Charter = NOTHING
         self.answer: Answer = "not_needed"
+        self.heard = True
         self.suspect = False
         self.vouched: Zone | None = None
         self.reached: list[Endpoint] | None = None

@@ -1,4 +1,4 @@
-"""Deleting much, fast, or a large share of what there was."""
+"""Deleting much, fast, a large share of what there was, or one thing that holds many."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -16,7 +16,9 @@ from detector.detectors.base import (
     Example,
     sample,
 )
-from detector.events import Approval, Event, Target
+from detector.detectors.familiar import Familiar, others_flag
+from detector.detectors.holdings import act_of, lost
+from detector.events import Actor, Approval, Event, Target
 from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import duration, number, plural, probability
@@ -37,25 +39,31 @@ class Container(msgspec.Struct, array_like=True):
 
 
 class Deletions:
-    """A principal's deletions: their rate, by container, and when and at which sum they were last reported."""
+    """A principal's deletions: their rate, by container, what it destroys by habit, and the last report."""
 
-    __slots__ = ("containers", "rate", "reported_at", "reported_total")
+    __slots__ = ("containers", "familiar", "rate", "reported_at", "reported_total")
 
     def __init__(self, params: RateParams) -> None:
         self.rate = DecayedRate(params)
         self.containers: dict[str, Container] = {}
+        self.familiar = Familiar()
         self.reported_at = float("-inf")
         self.reported_total = 0.0
 
 
 class MassDeletion(Detector[Deletions]):
-    """Records removed per principal: an improbable rate, many without a yes, or much of a container."""
+    """Records removed per principal: an improbable rate, many without a yes, or much of a container.
+
+    And single acts that count as many: a bucket, a snapshot, a key gone. Who destroys such things on several
+    days does it by habit, and is not told again.
+    """
 
     name = "mass_deletion"
     rules: ClassVar[Mapping[str, str]] = {
         "share_of_container": "deleted most of a container without a yes",
         "unconfirmed": "deleted many records without the confirmation it needed",
         "rate": "deletes far more than it ever does",
+        "irreversible": "destroyed something that holds much, or brings data back",
     }
     runbook = "Stop the agent, restore from the trash or a backup before its retention ends."
     tags = (f"{OWASP_AGENTIC}:ASI02", f"{ATLAS}:AML.T0101", f"{ATTACK}:T1485", f"{ATTACK}:T1070.008")
@@ -72,6 +80,9 @@ class MassDeletion(Detector[Deletions]):
         )
         share: float = Field(
             0.5, gt=0, le=1, description="Share of a container removed within a day that fires without a yes."
+        )
+        habit_days: int = Field(
+            3, ge=1, description="Days with like destruction after which it counts as a habit and is not told."
         )
         repeat_after: float = Field(
             3600.0, gt=0, description="Seconds before it is reported again (or at ten times the sum)."
@@ -99,6 +110,34 @@ class MassDeletion(Detector[Deletions]):
         total = container.removed if rule == "share_of_container" and container is not None else judged.total
         if rule is not None and self._is_news(state, total, context.now):
             yield self._finding(event, context, rule, judged, container)
+        elif rule is None and (gone := lost(event)) is not None:
+            yield from self._irreversible(event, state, context, gone)
+
+    def _irreversible(
+        self, event: Event, state: Deletions, context: Context, gone: tuple[str, str]
+    ) -> Iterator[Finding]:
+        """One act that destroyed what holds much, unless it is habit."""
+        noun, held = gone
+        key = act_of(event)
+        if state.familiar.is_habit(key, context, self.settings.habit_days):
+            return
+        if not state.familiar.is_news(key, context.now):
+            return
+        approved = context.answer == "approved"
+        before = state.familiar.known(key, context.now)
+        uri = event.target.uri if event.target else "an unnamed one"
+        yield self.finding(
+            event,
+            context,
+            "irreversible",
+            "SEV4" if approved else "SEV3",
+            f"{context.principal.id} destroyed a {noun}, {uri} ({key}), and with it {held}; it had done so on "
+            f"{plural(before, 'day')} before, {self.settings.habit_days} make a habit"
+            f"{'; approved' if approved else ''}",
+            score=1.0 / (1.0 + before),
+            entities=(f"resource:{event.target.uri}",) if event.target else (),
+            evidence={"seen": 1.0, "noun": noun, "days_before": before, "answer": context.answer},
+        )
 
     @staticmethod
     def _container(event: Event, state: Deletions, now: float) -> Container | None:
@@ -180,19 +219,26 @@ class MassDeletion(Detector[Deletions]):
             if len(state.containers) > CONTAINERS_MOST:
                 del state.containers[next(iter(state.containers))]
         state.rate.learn_one(float(max(event.records, 1)), context.now, prior, flagged=context.suspect)
+        if lost(event) is not None and not others_flag(self.name, found):
+            state.familiar.learn(act_of(event), context, self.settings.habit_days)
         for finding in found:
-            if finding.detector == self.name:
+            if finding.detector == self.name and finding.rule != "irreversible":
                 state.reported_at, state.reported_total = context.now, finding.evidence["seen"]
 
     def dump(self, state: Deletions) -> Any:
-        """[rate, time and sum of the last report, containers]."""
+        """[rate, time and sum of the last report, containers, habits]."""
         reported_at = None if state.reported_at < 0 else state.reported_at
-        return [state.rate.snapshot(), reported_at, state.reported_total, msgspec.to_builtins(state.containers)]
+        plain = msgspec.to_builtins
+        return [
+            state.rate.snapshot(), reported_at, state.reported_total, plain(state.containers), plain(state.familiar)
+        ]  # fmt: skip
 
     def load(self, data: Any) -> Deletions:
         """Deletions from their plain data."""
-        rate, reported_at, reported_total, containers = data
+        rate, reported_at, reported_total, containers, *later = data
         state = Deletions(self.params)
+        if later:  # states saved before deletions were known by habit hold none
+            state.familiar = msgspec.convert(later[0], Familiar)
         state.containers = msgspec.convert(containers, dict[str, Container])
         state.rate.restore(rate)
         state.reported_at = float("-inf") if reported_at is None else reported_at
@@ -211,6 +257,11 @@ class MassDeletion(Detector[Deletions]):
             target = Target(uri="mail://other/alice", container_size=of)
             return sample(minute, kind="delete", action="delete_mail", records=records, target=target)
 
+        def destroy(minute: float, action: str, name: str = "nightly-7", **fields: Any) -> Event:
+            return sample(minute, kind="delete", action=action, records=1, target=Target(uri=f"aws://{name}"), **fields)
+
+        nightly = [destroy(1440.0 * day, "rds:DeleteDBSnapshot") for day in range(6)]
+        controller = Actor(id="namespace-controller", kind="service")
         asked = Approval(required=True)
         days = [delete(60.0 * h, 2 + h % 3) for h in range(72)]
         return [
@@ -228,5 +279,19 @@ class MassDeletion(Detector[Deletions]):
                 (),
             ),
             Example("three mails of a small folder", [delete(0, 3, of=4)], ()),
+            Example("a snapshot", [destroy(0, "rds:DeleteDBSnapshot")], ("irreversible",)),
+            Example(
+                "a bucket, by the words of another cloud", [destroy(0, "storage.buckets.delete")], ("irreversible",)
+            ),
+            Example("all pods of a namespace", [destroy(0, "deletecollection pods")], ("irreversible",)),
+            Example(
+                "a key after nights of snapshots",
+                [*nightly, destroy(9000, "kms:ScheduleKeyDeletion")],
+                ("irreversible",),
+            ),
+            Example("a snapshot that could not be deleted", [destroy(0, "rds:DeleteDBSnapshot", outcome="denied")], ()),
+            Example("a snapshot each night", nightly, ()),
+            Example("one object", [destroy(0, "s3:DeleteObject")], ()),
+            Example("what a controller clears away", [destroy(0, "delete namespaces", actor=controller)], ()),
             Example("as many as on other days", [*days, delete(4330, 3)], ()),
         ]

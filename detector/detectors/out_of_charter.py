@@ -1,14 +1,15 @@
 """Acts outside what the charter gives an agent to do."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar, Final
 
 import msgspec
 
 from detector.charter import Charter
-from detector.detectors.base import ATLAS, OWASP_AGENTIC, Context, Example, StructDetector, sample
+from detector.detectors.base import ATLAS, OWASP_AGENTIC, START, Context, Example, StructDetector, sample
 from detector.detectors.rows import Row, count_on, current, is_milestone
-from detector.events import SENSITIVE, Destination, Event, Kind, Sensitivity, Target
+from detector.events import SENSITIVE, Destination, Event, Kind, Permission, Sensitivity, Target
 from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import number
@@ -23,11 +24,15 @@ KNOWN_HOURS: Final = 200
 # Namespace of the peers' knowledge: who touches which class of data.
 CLASSES: Final = "sensitivity"
 
+# The same for those in whose case that was told: the next of the role is a note, not another alert.
+TOLD: Final = "sensitivity_told"
+
 _WHAT: Final[Mapping[str, str]] = {
     "action": "an action that its charter does not name",
     "sensitivity": "data more sensitive than its charter allows",
     "resource": "a resource outside its charter",
     "destination": "a destination outside its charter",
+    "grant": "access that ends later than its charter allows, or never",
 }
 
 
@@ -54,6 +59,7 @@ class OutOfCharter(StructDetector[Breaches]):
         "sensitivity": "touched data more sensitive than its charter allows",
         "resource": "touched a resource outside its charter",
         "destination": "sent data to a destination outside its charter",
+        "grant": "gave access for longer than its charter allows",
         "first_of_class": "touched data of a sensitivity that is new to its role",
     }
     runbook = "Ask who widened the agent's task; extend the charter, or stop the agent and see what it took."
@@ -91,13 +97,14 @@ class OutOfCharter(StructDetector[Breaches]):
         if hours < KNOWN_HOURS or context.answer == "approved" or priors.users(role, CLASSES, touched)[0]:
             return
         assert event.target is not None  # noqa: S101 - a class is that of a target
+        told = bool(priors.users(role, TOLD, touched)[0])
         yield self.finding(
             event,
             context,
             "first_of_class",
-            "SEV3",
+            "SEV4" if told else "SEV3",
             f"{context.principal.id} touched {touched} data, {event.target.uri}; neither it nor anybody of its role "
-            f"ever did, in {number(hours)} hours of work",
+            f"ever did{' unremarked' if told else ''}, in {number(hours)} hours of work",
             score=0.5,
             entities=(f"resource:{event.target.uri}",),
             evidence={"name": touched, "sensitivity": touched, "role_hours": hours},
@@ -118,8 +125,7 @@ class OutOfCharter(StructDetector[Breaches]):
         touched = _class_touched(event)
         if touched is not None and touched not in state.classes:
             state.classes[touched] = None
-            if not context.suspect:
-                context.group.add_use(CLASSES, touched)
+            context.group.add_use(TOLD if context.suspect else CLASSES, touched)
         broken = context.charter.breach(event)
         if broken is None or event.outcome == "denied":
             return
@@ -129,10 +135,11 @@ class OutOfCharter(StructDetector[Breaches]):
     def examples(cls) -> Sequence[Example]:
         """Reads, acts and sends inside and outside the charter of a support agent."""
         charter = Charter(
-            actions=frozenset({"access", "reply"}),
+            actions=frozenset({"access", "reply", "permission"}),
             resources=("db://crm/*",),
             sensitivities=frozenset({"public", "internal"}),
             destinations=(".corp.example", "10.2.0.0/16"),
+            grants_end_within=3600.0,
         )
         tickets = Target(uri="db://crm/tickets", sensitivity="internal")
         salaries = Target(uri="db://hr/salaries", sensitivity="internal")
@@ -141,6 +148,11 @@ class OutOfCharter(StructDetector[Breaches]):
         def reply(host: str) -> Event:
             return sample(kind="transfer", action="reply", destination=Destination(host=host, zone="external"))
 
+        def granted(minutes: float | None) -> Event:
+            ends = None if minutes is None else START + timedelta(minutes=minutes)
+            return sample(kind="permission", target=tickets,
+                          permission=Permission("grant", "agent-2", "user", 1, "read", expires_at=ends))  # fmt: skip
+
         stories: Sequence[tuple[str, Event, tuple[str, ...]]] = (
             ("a table of its own", sample(target=tickets), ()),
             ("another department's table", sample(target=salaries), ("resource",)),
@@ -148,6 +160,9 @@ class OutOfCharter(StructDetector[Breaches]):
             ("a delete", sample(kind="delete", action="drop", target=tickets), ("action",)),
             ("a reply inside", reply("mail.corp.example"), ()),
             ("a reply within its network", reply("10.2.7.9"), ()),
+            ("access for half an hour", granted(30), ()),
+            ("access for a day", granted(1440), ("grant",)),
+            ("access without an end", granted(None), ("grant",)),
             ("a reply to a stranger", reply("drop.example"), ("destination",)),
         )
         return [Example(story, [event], fires, charter) for story, event, fires in stories] + [

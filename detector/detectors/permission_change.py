@@ -2,57 +2,37 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 import msgspec
+from pydantic import Field
 
 from detector.detectors.base import (
     ATTACK,
     OWASP_AGENTIC,
     Context,
+    DetectorSettings,
     Example,
     StructDetector,
-    sample,
 )
-from detector.events import SENSITIVE, Actor, Approval, Event, Permission, Sensitivity, Target
+from detector.detectors.familiar import Familiar, others_flag
+from detector.detectors.permission_examples import EXAMPLES
+from detector.detectors.verdicts import Verdict, locks_out, verdicts
+from detector.events import SENSITIVE, Event, Permission, Target
 from detector.findings import Finding
 from detector.reach import SENSITIVITY, audience_weight, privilege_weight
-from detector.severity import Severity, worst
-from detector.wording import duration, listing, number
+from detector.severity import worst
+from detector.wording import duration, listing, plural
 
 CLOSING: Final = frozenset({"narrow", "revoke", "expire"})
 OPEN_GRANTS_MOST: Final = 64
 
-# How the privilege of a new key, token or password begins.
-CREDENTIAL: Final = "credential:"
-
-# The audience weight from which a group is as good as everybody: some 250 people.
-WIDE: Final = 0.6
-
 
 class Grants(msgspec.Struct):
-    """Temporary grants of one principal: (grantee, target, privilege) in one string -> expiry."""
+    """Temporary grants of one principal: (grantee, target, privilege) in one string -> expiry; and its habits."""
 
     temporary: dict[str, float] = {}
-
-
-class _Verdict(NamedTuple):
-    rule: str
-    severity: Severity
-    why: str
-
-
-def _by_privilege(permission: Permission, target: Target, *, approved: bool, by_agent: bool) -> Iterator[_Verdict]:
-    """What is wrong with the privilege alone; for people a note, since handing these out is work of some."""
-    if permission.privilege.startswith(CREDENTIAL):
-        name = permission.privilege.removeprefix(CREDENTIAL)
-        yield _Verdict("new_credential", "SEV3" if by_agent and not approved else "SEV4", f"makes a new {name}")
-    elif privilege_weight(permission.privilege) >= 1.0:
-        if target.sensitivity in SENSITIVE and by_agent and not approved:
-            yield _Verdict("high_privilege", "SEV2", f"gives {permission.privilege} on {target.sensitivity} data")
-        elif target.sensitivity == "unknown":
-            severity: Severity = "SEV3" if by_agent and not approved else "SEV4"
-            yield _Verdict("broad_grant", severity, f"gives {permission.privilege}")
+    familiar: Familiar = msgspec.field(default_factory=Familiar)
 
 
 class PermissionChange(StructDetector[Grants]):
@@ -69,6 +49,10 @@ class PermissionChange(StructDetector[Grants]):
         "safeguard_disabled": "switched off a safeguard",
         "broad_grant": "gave full control",
         "new_credential": "made a new credential",
+        "handed_out": "handed a credential to another",
+        "shared_outside": "let in somebody from outside",
+        "unfamiliar_grant": "handed out rights, as it does not by habit",
+        "locked_out": "shut somebody out",
         "closed": "took access back",
     }
     runbook = "Undo the change unless its owner confirms it; then list who read the resource meanwhile."
@@ -78,9 +62,20 @@ class PermissionChange(StructDetector[Grants]):
         f"{ATTACK}:T1222",
         f"{ATTACK}:T1548.005",
         f"{ATTACK}:T1562",
+        f"{ATTACK}:T1531",
+        f"{ATTACK}:T1537",
     )
     kinds = frozenset({"permission"})
     State = Grants
+
+    class Settings(DetectorSettings):
+        """What counts as habit for `permission_change`."""
+
+        habit_days: int = Field(
+            3, ge=1, description="Days with like changes after which these are a habit and only noted."
+        )
+
+    settings: Settings
 
     def detect(self, event: Event, state: Grants, context: Context) -> Iterator[Finding]:
         """One finding for all that is wrong with the change; a note when it takes access back."""
@@ -90,46 +85,48 @@ class PermissionChange(StructDetector[Grants]):
         if permission.change in CLOSING:
             if target.sensitivity in SENSITIVE or target.sensitivity == "unknown":
                 yield self._closing(event, permission, target, context)
+            if target.sensitivity == "unknown" and locks_out(event, permission):
+                yield from self._locked_out(event, permission, target, state, context)
             return
-        verdicts = list(self._verdicts(event, permission, target, context))
-        late = self._outlived(permission, target, state, context)
-        verdicts += [late] if late else []
-        if verdicts:
-            yield self._opening(event, permission, target, context, verdicts)
-
-    def _verdicts(self, event: Event, permission: Permission, target: Target, context: Context) -> Iterator[_Verdict]:
         approved = context.answer == "approved"
-        by_agent = event.actor.kind == "agent"
-        if permission.change == "disable":
-            severity: Severity = "SEV4" if approved else "SEV2" if by_agent else "SEV3"
-            yield _Verdict("safeguard_disabled", severity, f"switches off {permission.privilege or 'a safeguard'}")
+        found = [self._by_habit(v, state, context) for v in verdicts(event, permission, target, approved=approved)]
+        late = self._outlived(permission, target, state, context)
+        found += [late] if late else []
+        if found:
+            yield self._opening(event, permission, target, context, found)
+
+    def _by_habit(self, verdict: Verdict, state: Grants, context: Context) -> Verdict:
+        """The verdict, a note if it is of something that is done by habit."""
+        if not verdict.habit or not state.familiar.is_habit(verdict.habit, context, self.settings.habit_days):
+            return verdict
+        return verdict._replace(severity="SEV4", why=f"{verdict.why}, as it does by habit")
+
+    def _locked_out(
+        self, event: Event, permission: Permission, target: Target, state: Grants, context: Context
+    ) -> Iterator[Finding]:
+        if state.familiar.is_habit(f"lock {event.action}", context, self.settings.habit_days):
             return
-        wide = permission.audience in {"org", "public"} or audience_weight(permission) >= WIDE
-        guarded = target.sensitivity in SENSITIVE
-        if wide and (guarded or (target.sensitivity == "unknown" and permission.audience == "public")):
-            people = f" ({number(permission.audience_count)} people)" if permission.audience_count else ""
-            severity = "SEV1" if permission.audience == "public" and guarded else "SEV2"
-            what = f"opens {target.sensitivity} data to the {permission.audience}{people}"
-            yield _Verdict("exposure", "SEV4" if approved else severity, what)
-        yield from _by_privilege(permission, target, approved=approved, by_agent=by_agent)
-        if permission.grantee == event.actor.id and not approved and not permission.privilege.startswith(CREDENTIAL):
-            agent = event.actor.kind != "human"
-            yield _Verdict("self_grant", "SEV2" if agent else "SEV3", "grants it to the one who made the change")
-        if permission.requested and privilege_weight(permission.privilege) > privilege_weight(permission.requested):
-            source = f", inherited from {permission.inherited_from}" if permission.inherited_from else ""
-            asked = f"gives {permission.privilege} where {permission.requested} was asked for{source}"
-            yield _Verdict("exceeds_request", "SEV2", asked)
-        if permission.temporary and permission.expires_at is None:
-            yield _Verdict("no_expiry", "SEV4" if approved else "SEV3", "is called temporary and has no expiry")
+        before = state.familiar.known(f"lock {event.action}", context.now)
+        yield self.finding(
+            event,
+            context,
+            "locked_out",
+            "SEV4" if context.answer == "approved" else "SEV3",
+            f"{event.actor.id} shut {permission.grantee} out of {target.uri} ({_change(permission)}); it had shut out "
+            f"anybody on {plural(before, 'day')} before, {self.settings.habit_days} make a habit",
+            score=privilege_weight(permission.privilege),
+            entities=_entities(permission, target),
+            evidence={"resource": target.uri, "grantee": permission.grantee, "days_before": before},
+        )
 
     @staticmethod
-    def _outlived(permission: Permission, target: Target, state: Grants, context: Context) -> _Verdict | None:
+    def _outlived(permission: Permission, target: Target, state: Grants, context: Context) -> Verdict | None:
         """A privilege handed on from a grant that should have ended."""
         expiry = state.temporary.get(_key(permission, target))
         if expiry is None or context.now <= expiry or permission.change == "grant":
             return None
         ago = duration(context.now - expiry)
-        return _Verdict("outlived_expiry", "SEV3", f"builds on a grant that expired {ago} ago")
+        return Verdict("outlived_expiry", "SEV3", f"builds on a grant that expired {ago} ago")
 
     def _opening(
         self,
@@ -137,7 +134,7 @@ class PermissionChange(StructDetector[Grants]):
         permission: Permission,
         target: Target,
         context: Context,
-        verdicts: Sequence[_Verdict],
+        found: Sequence[Verdict],
     ) -> Finding:
         weights = (
             audience_weight(permission),
@@ -145,8 +142,8 @@ class PermissionChange(StructDetector[Grants]):
             SENSITIVITY[target.sensitivity],
         )
         score = math.prod(weights)
-        lead = min(verdicts, key=lambda v: v.severity)
-        what = listing([v.why for v in verdicts], most=4)
+        lead = min(found, key=lambda v: v.severity)
+        what = listing([v.why for v in found], most=4)
         lacks = "" if context.answer in {"approved", "not_needed"} else f"; approval: {context.answer}"
         reason = (
             f"{event.actor.id} changed who can reach {target.uri} ({_change(permission)}), which {what}; "
@@ -157,13 +154,13 @@ class PermissionChange(StructDetector[Grants]):
             event,
             context,
             lead.rule,
-            worst(*(v.severity for v in verdicts)),
+            worst(*(v.severity for v in found)),
             reason,
             score=score,
             entities=_entities(permission, target),
             evidence={
-                "rules": [v.rule for v in verdicts],
-                "opens": any(v.rule == "exposure" and v.severity != "SEV4" for v in verdicts),
+                "rules": [v.rule for v in found],
+                "opens": any(v.rule == "exposure" and v.severity != "SEV4" for v in found),
                 "resource": target.uri,
                 "sensitivity": target.sensitivity,
                 "audience": permission.audience,
@@ -192,12 +189,15 @@ class PermissionChange(StructDetector[Grants]):
             },
         )
 
-    def learn(self, event: Event, state: Grants, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
-        """Keep the expiry of temporary grants until they are taken back."""
+    def learn(self, event: Event, state: Grants, context: Context, found: Sequence[Finding]) -> None:
+        """Keep the expiry of temporary grants until they are taken back, and what is done day by day."""
         permission, target = event.permission, event.target
         if permission is None or target is None or event.outcome != "success":
             return
         key = _key(permission, target)
+        if not others_flag(self.name, found):
+            for habit in _habits(event, permission, target):
+                state.familiar.learn(habit, context, self.settings.habit_days)
         if permission.change in CLOSING:
             state.temporary.pop(key, None)
         elif permission.expires_at is not None:
@@ -207,70 +207,16 @@ class PermissionChange(StructDetector[Grants]):
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
-        """Widening to everybody, helping oneself, inheriting too much; and changes that are in order."""
-        bob = Actor(id="bob", kind="human", role="engineer")
-
-        def changed(
-            permission: Permission, sensitivity: Sensitivity = "restricted", approval: Approval | None = None
-        ) -> Event:
-            return sample(
-                actor=bob,
-                kind="permission",
-                action="set_policy",
-                target=Target(uri="warehouse://users", sensitivity=sensitivity),
-                permission=permission,
-                approval=approval,
-            )
-
-        to_org = Permission("widen", "all-staff", "org", 4100, "read")
-        elevated = Permission("inherit", "agent-1", "user", 1, "admin", "sandbox", inherited_from="deploy-role")
-        return [
-            Example("user data opened to 4,100 people", [changed(to_org)], ("exposure",)),
-            Example("an agent makes itself admin", [_self_grant()], ("self_grant",)),
-            Example("a sandbox grant inherits admin", [changed(elevated)], ("exceeds_request",)),
-            Example(
-                "a temporary grant without end",
-                [changed(Permission("grant", "carol", "user", 1, "read", temporary=True), "internal")],
-                ("no_expiry",),
-            ),
-            Example("an agent hands out ownership", [_handed_out()], ("high_privilege",)),
-            Example(
-                "somebody switches off the audit log",
-                [changed(Permission("disable", privilege="audit log"), "unknown")],
-                ("safeguard_disabled",),
-            ),
-            Example("an agent makes a key", [_handed_out("credential:access key", "unknown")], ("new_credential",)),
-            Example("an agent hands out all of an account", [_handed_out("*:*", "unknown")], ("broad_grant",)),
-            Example(
-                "the same opening, approved, is noted only",
-                [changed(to_org, approval=Approval(id="CHG-7", by="dana"))],
-                ("exposure",),
-            ),
-            Example("a public page opened to all", [changed(to_org, "public")], ()),
-            Example(
-                "one colleague gets read access",
-                [changed(Permission("grant", "carol", "user", 1, "read"))],
-                (),
-            ),
-        ]
+        """Widening to everybody, helping oneself, letting in strangers; and changes that are in order."""
+        return EXAMPLES
 
 
-def _handed_out(privilege: str = "owner", sensitivity: Sensitivity = "restricted") -> Event:
-    return sample(
-        kind="permission",
-        action="add_role",
-        target=Target(uri="iam://prod", sensitivity=sensitivity),
-        permission=Permission("grant", "agent-2", "user", 1, privilege),
-    )
-
-
-def _self_grant() -> Event:
-    return sample(
-        kind="permission",
-        action="add_role",
-        target=Target(uri="iam://prod", sensitivity="internal"),
-        permission=Permission("grant", "agent-1", "user", 1, "admin"),
-    )
+def _habits(event: Event, permission: Permission, target: Target) -> list[str]:
+    """What the change is a habit of."""
+    if permission.change in CLOSING:
+        return [f"lock {event.action}"] if locks_out(event, permission) else []
+    found = (verdict.habit for verdict in verdicts(event, permission, target, approved=False))
+    return [habit for habit in dict.fromkeys(found) if habit]
 
 
 def _change(permission: Permission) -> str:

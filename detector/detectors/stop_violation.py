@@ -1,4 +1,4 @@
-"""Acting on after a stop, and trying on after a no."""
+"""Acting on after a stop, trying on after a no, and orders of those who may give none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 from pydantic import Field
 
-from detector.approvals import stopped_after
+from detector.approvals import ORDERS, stopped_after
 from detector.detectors.base import (
     OWASP_AGENTIC,
     Context,
@@ -25,10 +25,12 @@ from detector.wording import duration, number
 HARMFUL: Final[frozenset[Kind]] = frozenset({"delete", "transfer", "permission", "publish"})
 DENIALS_MOST: Final = 32
 DENIAL_SECONDS: Final = 600.0
+FORGED_MOST: Final = 32
+FORGED_SECONDS: Final = 3600.0
 
 
 class Orders(msgspec.Struct):
-    """The stop in force, if any, and recent denials by act.
+    """The stop in force, if any, recent denials by act, and forged orders by who gave them.
 
     `stopped_at` in unix seconds; `acts` counts what was done since, `harmful` those of them that did harm.
     """
@@ -39,16 +41,18 @@ class Orders(msgspec.Struct):
     harmful: int = 0
     denials: dict[str, Row] = {}
     denied: Row | None = None
+    forged: dict[str, Row] = {}
 
 
 class StopViolation(StructDetector[Orders]):
-    """Anything an agent does between a stop and a resume, and retries of what was denied."""
+    """Anything an agent does between a stop and a resume, retries of what was denied, and forged orders."""
 
     name = "stop_violation"
     rules: ClassVar[Mapping[str, str]] = {
         "after_stop": "went on after it was told to stop",
         "retry_after_denial": "keeps trying what is denied",
         "probing": "tries one door after the other",
+        "forged_order": "was given an order by one who may give none",
     }
     runbook = "Revoke the agent's credentials now; a stop that is not obeyed is not a control."
     tags = (f"{OWASP_AGENTIC}:ASI10", f"{OWASP_AGENTIC}:ASI09")
@@ -65,8 +69,12 @@ class StopViolation(StructDetector[Orders]):
     settings: Settings
 
     def detect(self, event: Event, state: Orders, context: Context) -> Iterator[Finding]:
-        """A finding at the first act after a stop, the tenth, the hundredth …; one at too many denials."""
+        """A finding at the first act after a stop, the tenth, the hundredth …; one at too many denials.
+
+        And one at the first order of an hour, the tenth … that somebody gives who may give none.
+        """
         if event.kind == "control":
+            yield from self._forged(event, state, context)
             return
         if self._is_stopped(state, context):
             count, harmful = state.acts + 1, state.harmful + _is_harmful(event)
@@ -95,6 +103,27 @@ class StopViolation(StructDetector[Orders]):
                 evidence={"act": _act(event), "count": self.settings.denials},
             )
 
+    def _forged(self, event: Event, state: Orders, context: Context) -> Iterator[Finding]:
+        """An order that does not count; one of a person or a service is more likely a setting that is missing."""
+        if not _is_forged(event, context):
+            return
+        issuer, agent = event.actor, context.principal.id
+        count = _count_forged(event, state, context)
+        if not is_milestone(count):
+            return
+        whom = "itself" if issuer.id == agent else agent
+        times = "" if count == 1 else f", {number(count)} times within an hour"
+        severity: Severity = "SEV2" if issuer.kind == "agent" or issuer.id == agent else "SEV3"
+        yield self.finding(
+            event,
+            context,
+            "forged_order",
+            severity,
+            f"{issuer.id} gave {whom} the order {event.action}{times}, and may give none: it was not heard",
+            score=1.0,
+            evidence={"order": event.action, "issuer": issuer.id, "issuer_kind": issuer.kind, "count": count},
+        )
+
     def suspects(self, event: Event, state: Orders, context: Context) -> bool:
         """Whatever is done after a stop."""
         return event.kind != "control" and self._is_stopped(state, context)
@@ -118,7 +147,7 @@ class StopViolation(StructDetector[Orders]):
         )
 
     def learn(self, event: Event, state: Orders, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
-        """Follow the orders; an agent's own resume is not one."""
+        """Follow the orders that count."""
         if event.kind == "control":
             self._obey(event, state, context)
         elif self._is_stopped(state, context):
@@ -131,7 +160,10 @@ class StopViolation(StructDetector[Orders]):
 
     @staticmethod
     def _obey(event: Event, state: Orders, context: Context) -> None:
-        stopped = stopped_after(event, state.stopped_at is not None)
+        if _is_forged(event, context):
+            count_on(state.forged, event.actor.id, context.now, FORGED_SECONDS, FORGED_MOST)
+            return
+        stopped = stopped_after(event, state.stopped_at is not None, heard=context.heard)
         if stopped and state.stopped_at is None:
             state.stopped_at, state.stopped_by = context.now, event.actor.id
         elif not stopped:
@@ -161,6 +193,8 @@ class StopViolation(StructDetector[Orders]):
                 [control("stop", 0), control("resume", 5, by="agent-1"), delete(6)],
                 ("after_stop",),
             ),
+            Example("a resume in its own name, told", [control("resume", 0, by="agent-1")], ("forged_order",)),
+            Example("a resume by a person", [control("resume", 0)], ()),
             Example("a harmless act first", [control("stop", 0), knock(1), delete(2)], ("after_stop",)),
             Example("twenty denials of different reads", [door(m) for m in range(20)], ("probing",)),
             Example("two denials", [knock(m) for m in range(2)], ()),
@@ -175,6 +209,15 @@ def _denied(state: Orders, context: Context) -> int:
 def _tries(event: Event, state: Orders, context: Context) -> int:
     """Denials of this act in this row, the one in hand counted."""
     return current(state.denials.get(_act(event)), context.now, DENIAL_SECONDS).count + 1
+
+
+def _is_forged(event: Event, context: Context) -> bool:
+    return not context.heard and event.action in ORDERS
+
+
+def _count_forged(event: Event, state: Orders, context: Context) -> int:
+    """Orders of this issuer in this row, the one in hand counted."""
+    return current(state.forged.get(event.actor.id), context.now, FORGED_SECONDS).count + 1
 
 
 def _is_harmful(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""Data leaving faster, or in larger sum, than this principal ever sends."""
+"""Data leaving, or being gathered, faster or in larger sum than this principal ever sends or reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -16,71 +16,18 @@ from detector.detectors.base import (
     Example,
     sample,
 )
-from detector.detectors.places import effective_zone
-from detector.events import OUTSIDE, Actor, Destination, Event
+from detector.detectors.flows import HOUR, Channel, Flows, amounts, closed_hours
+from detector.events import Actor, Destination, Event
 from detector.findings import Finding
 from detector.wording import duration, number, plural, probability, size
 from models.base import log10_surprise
-from models.rate import DecayedRate, Judgement, RateParams
+from models.rate import Judgement, RateParams
 
-HOUR: Final = 3600.0
 OWN_HOURS_WEIGHT: Final = 2.0
-HOURS_MOST: Final = 1000
 
-
-class Channel:
-    """One stream of amounts ("bytes outside"), the hours in which it flowed, and what was last said of it."""
-
-    __slots__ = ("hour", "hours", "rate", "reported_at", "reported_score")
-
-    def __init__(self, params: RateParams) -> None:
-        self.rate = DecayedRate(params)
-        self.hour = -1.0
-        self.hours = 0
-        self.reported_at = float("-inf")
-        self.reported_score = 0.0
-
-
-class Flows:
-    """The channels of one principal, and the hours in which it did anything at all."""
-
-    __slots__ = ("channels", "hour", "hours")
-
-    def __init__(self) -> None:
-        self.channels: dict[str, Channel] = {}
-        self.hour = -1.0
-        self.hours = 0
-
-    def fade(self) -> None:
-        """Halve the counts once they are many, so that the last weeks count most."""
-        if self.hours > HOURS_MOST:
-            self.hours //= 2
-            for channel in self.channels.values():
-                channel.hours //= 2
-
-
-def _closed_hours(channel: Channel | None, flows: Flows, now: float) -> tuple[int, int]:
-    """Hours in which the channel flowed, and active ones; without that in progress, which is what is judged."""
-    hour = now // HOUR
-    used = 0 if channel is None else channel.hours - (channel.hour == hour)
-    active = flows.hours - (flows.hour == hour)
-    return min(used, active), active  # a late event may count an hour for its channel alone
-
-
-def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
-    """What left, by channel: bytes and records, to the inside or the outside; nothing unless it succeeded."""
-    if event.outcome != "success" or not (event.bytes_out or event.records) or event.kind == "delete":
-        return []
-    to = event.destination
-    if to is None and event.kind not in {"publish", "transfer"}:
-        return []
-    # A transfer to nobody knows where is taken for one to the outside.
-    zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
-    doubtful = zone == "approved" and context.vouched is None
-    stray = doubtful and any(effective_zone(e, context) in OUTSIDE for e in context.endpoints(event))
-    side = "outside" if zone in OUTSIDE or stray else "inside"
-    units = (("bytes", event.bytes_out), ("records", event.records))
-    return [(f"{unit} {side}", float(amount)) for unit, amount in units if amount]
+# The side of what is read and sent nowhere; its least sums are so many times those of what is sent.
+READ: Final = "read"
+READ_LEAST: Final = 10
 
 
 class TransferRate(Detector[Flows]):
@@ -94,6 +41,7 @@ class TransferRate(Detector[Flows]):
     rules: ClassVar[Mapping[str, str]] = {
         "burst": "sends far more at once than it and its peers ever do",
         "sustained": "sends far more over time than it and its peers ever do",
+        "bulk_read": "reads far more than it and its peers ever do",
     }
     runbook = "Ask the agent's owner whether a bulk export was planned; if not, stop the agent and block the host."
     tags = (
@@ -102,9 +50,10 @@ class TransferRate(Detector[Flows]):
         f"{ATLAS}:AML.T0086",
         f"{ATTACK}:T1567",
         f"{ATTACK}:T1537",
+        f"{ATTACK}:T1530",
     )
     kinds = frozenset({"access", "transfer", "call", "publish"})
-    channels = ("transfer_rate outside", "transfer_rate inside")
+    channels = ("transfer_rate outside", "transfer_rate inside", "transfer_rate read")
 
     class Settings(DetectorSettings):
         """Thresholds of `transfer_rate`, and what its baseline knows."""
@@ -118,6 +67,12 @@ class TransferRate(Detector[Flows]):
         )
         inside_p: float = Field(
             1e-7, gt=0, lt=1, description="The same for data that stays inside or goes to approved places."
+        )
+        read_p: float = Field(
+            1e-6,
+            gt=0,
+            lt=1,
+            description="The same for what an agent reads and sends nowhere; ten times the least sums.",
         )
         min_bytes: int = Field(1_000_000, ge=0, description="Sums below this many bytes never fire.")
         min_records: int = Field(500, ge=0, description="Sums below this many records never fire.")
@@ -156,7 +111,7 @@ class TransferRate(Detector[Flows]):
         role = context.principal.role
         prior = context.priors.rate(role, name, len(self.params.half_lives))
         judged = channel.rate.judge(amount, context.now, prior)
-        used, active = _closed_hours(channel, state, context.now)
+        used, active = closed_hours(channel, state, context.now)
         expected = OWN_HOURS_WEIGHT * context.priors.share_of_hours(role, name)
         share = (used + expected) / (active + OWN_HOURS_WEIGHT)
         # Much to a stranger is less probable than either: the tails are taken as independent.
@@ -166,9 +121,9 @@ class TransferRate(Detector[Flows]):
     def _is_beyond(self, name: str, judged: Judgement, context: Context) -> bool:
         unit, side = name.split()
         least = self.settings.min_bytes if unit == "bytes" else self.settings.min_records
+        least *= READ_LEAST if side == READ else 1
         score = log10_surprise(judged.p_value) if judged.total >= least else 0.0
-        starting_p = self.settings.outside_p if side == "outside" else self.settings.inside_p
-        return context.test(f"{self.name} {side}", score, starting_p)
+        return context.test(f"{self.name} {side}", score, getattr(self.settings, f"{side}_p"))
 
     def _is_news(self, channel: Channel, judged: Judgement, now: float) -> bool:
         return (
@@ -178,24 +133,18 @@ class TransferRate(Detector[Flows]):
 
     def _finding(self, event: Event, state: Flows, context: Context, name: str, judged: Judgement) -> Finding:
         unit, side = name.split()
-        seen = size(judged.total) if unit == "bytes" else plural(judged.total, "record")
-        usual = size(judged.expected) if unit == "bytes" else number(judged.expected)
-        to = event.destination
-        where = (to.host or to.account or to.recipient if to else None) or side
-        hours, active = _closed_hours(state.channels.get(name), state, context.now)
-        stranger = f", to a place as new as {context.novelty:.2g}" if side == "outside" and context.novelty < 1 else ""
-        whose = "its own usual peak" if judged.blocks >= 1 else "its peers' usual peak"
-        reason = (
-            f"{context.principal.id} sent {seen} {side} within about {duration(judged.half_life)}, latest to {where}; "
-            f"it sends {side} in {number(hours)} of {number(active)} active hours, and {whose} is {usual} "
-            f"(give or take a factor of {number(judged.spread)}){stranger}; {probability(judged.p_value)}"
-        )
+        to, target = event.destination, event.target
+        where = (
+            to.host or to.account or to.recipient if to else target.uri if target and side == READ else None
+        ) or side
+        hours, active = closed_hours(state.channels.get(name), state, context.now)
+        rule = "bulk_read" if side == READ else "burst" if judged.half_life <= 60.0 else "sustained"
         return self.finding(
             event,
             context,
-            "burst" if judged.half_life <= 60.0 else "sustained",
+            rule,
             "SEV2" if side == "outside" else "SEV3",
-            reason,
+            f"{context.principal.id} {_told(unit, side, where, judged, context.novelty, hours, active)}",
             score=log10_surprise(judged.p_value),
             p_value=judged.p_value,
             evidence={
@@ -268,6 +217,10 @@ class TransferRate(Detector[Flows]):
                 actor=Actor(id="agent-1", role="assistant"),
             )
 
+        def read(minute: float, count: int) -> Event:
+            return sample(minute, action="query", bytes_in=count, records=count // 1000)
+
+        reading = [read(60.0 * hour, 2_000_000 + 1_000 * (hour % 5)) for hour in range(48)]
         usual = [sent(60.0 * hour, 40_000 + 500 * (hour % 7)) for hour in range(48)]
         return [
             Example(
@@ -275,9 +228,26 @@ class TransferRate(Detector[Flows]):
                 [*usual, sent(2890, 900_000_000)],
                 ("burst",),
             ),
+            Example("nine gigabytes read after days of 2 MB", [*reading, read(2890, 9_000_000_000)], ("bulk_read",)),
+            Example("as much read as ever", [*reading, read(2890, 2_100_000)], ()),
             Example("the same every hour", [*usual, sent(2890, 41_000)], ()),
             Example("a large transfer that was denied", [*usual, _denied(sent(2890, 900_000_000))], ()),
         ]
+
+
+def _told(unit: str, side: str, where: str, judged: Judgement, novelty: float, hours: int, active: int) -> str:
+    """What was seen and what was expected, to be read behind the principal's name."""
+    seen = size(judged.total) if unit == "bytes" else plural(judged.total, "record")
+    usual = size(judged.expected) if unit == "bytes" else number(judged.expected)
+    whose = "its own usual peak" if judged.blocks >= 1 else "its peers' usual peak"
+    did, does = (f"read {seen}", "reads") if side == READ else (f"sent {seen} {side}", f"sends {side}")
+    latest = "latest" if side == READ else "latest to"
+    stranger = f", to a place as new as {novelty:.2g}" if side == "outside" and novelty < 1 else ""
+    return (
+        f"{did} within about {duration(judged.half_life)}, {latest} {where}; it {does} in {number(hours)} of "
+        f"{number(active)} active hours, and {whose} is {usual} (give or take a factor of {number(judged.spread)})"
+        f"{stranger}; {probability(judged.p_value)}"
+    )
 
 
 def _denied(event: Event) -> Event:

@@ -6,6 +6,7 @@ running text, never an error, and prose inside a quoted or block value never loo
 
 import re
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,6 +27,8 @@ _ENTRY: Final = re.compile(
     r"('(?:[^']|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^\n]*+)([^\n]*+)\n?",
     re.MULTILINE | re.DOTALL,
 )
+_QUOTES: Final = frozenset({"'", '"'})
+_BLOCKS: Final = frozenset({"|", ">"})
 _BLOCK: Final = re.compile(r"[|>][+-]?\d?[+-]?\s*")
 _MOST_LINE: Final = 60
 _MOST_WORDS: Final = 7
@@ -45,21 +48,30 @@ def looks_structured(text: str) -> bool:
     return text[:1] in {"{", "["} and text[-1:] in {"}", "]"}
 
 
-def of_structure(value: Any, key: str = "", depth: int = 0) -> Iterator[Leaf]:
-    """The leaves of decoded JSON; what nests deeper than `MOST_DEPTH` is given as running text."""
-    if isinstance(value, str):
-        yield "value", key, value
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield "value", key, str(value)
-    elif isinstance(value, dict | list) and depth >= MOST_DEPTH:
-        yield "text", key, _flat(value)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield "key", "", str(name)
-            yield from of_structure(inner, str(name), depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from of_structure(inner, key, depth + 1)
+def of_structure(value: Any, key: str = "") -> Iterator[Leaf]:
+    """The leaves of decoded JSON, of repeated names the first; what nests deeper than `MOST_DEPTH` is running text."""
+    names: set[str] = set()
+    levels: list[tuple[bool, Iterator[tuple[str, Any]]]] = [(False, iter([(key, value)]))]
+    while levels:
+        is_dict, pairs = levels[-1]
+        for name, inner in pairs:
+            if is_dict and name not in names:
+                names.add(name)
+                yield "key", "", name
+            if isinstance(inner, str):
+                yield "value", name, inner
+            elif isinstance(inner, dict | list):
+                if len(levels) > MOST_DEPTH:
+                    yield "text", name, _flat(inner)
+                    continue
+                levels.append(
+                    (True, iter(inner.items())) if isinstance(inner, dict) else (False, zip(repeat(name), inner))
+                )
+                break
+            elif isinstance(inner, int | float) and not isinstance(inner, bool):
+                yield "value", name, str(inner)
+        else:
+            levels.pop()
 
 
 def of_literal(text: str) -> Iterator[Leaf]:
@@ -94,43 +106,48 @@ def of_literal(text: str) -> Iterator[Leaf]:
 def of_lines(text: str) -> list[Leaf] | None:
     """The leaves of a text made of `key: value` and `- item` lines, None where a line is neither.
 
-    A value that runs over more lines, quoted, block or folded, is running text as a whole.
+    Of repeated names the first. A value that runs over more lines, quoted, block or folded, is running text as a
+    whole: the lines that continue it are those that are indented deeper.
     """
+    first = text.lstrip().partition("\n")[0]
+    if ":" not in first and first[:1] != "-":  # as most prose begins
+        return None
     leaves: list[Leaf] = []
+    names: set[str] = set()
     levels: list[tuple[int, str]] = []
-    for (space, dashes, name, value, rest), more in _entries(text):
-        if not name and not dashes:
-            return None
+    begun = ""  # a value that lines may continue
+    more: list[str] = []
+    deeper = 0
+    for space, dashes, name, value, rest in _ENTRY.findall(text):
+        if begun and len(space) > deeper:
+            if dashes or name or value or rest:
+                more.append(f"{dashes}{name}: {value}{rest}" if name else f"{dashes}{value}{rest}")
+            continue
+        if not (name or dashes):
+            if value or rest:
+                return None
+            continue
+        if more:
+            leaves[-1] = ("text", leaves[-1][1], "\n".join((begun, *more)))
+            more = []
         indent = len(space) + len(dashes)
         while levels and levels[-1][0] >= indent + (not name):
             levels.pop()
-        key = name.strip("'\"") or (levels[-1][1] if levels else "")
+        deeper = len(space)
+        key = levels[-1][1] if levels else ""
         if name:
-            leaves.append(("key", "", key))
+            deeper = indent
+            key = name.strip("'\"") or key
             levels.append((indent, key))
-        if value or rest:
-            leaves.append(_scalar(key, value, rest, more))
+            if key not in names:
+                names.add(key)
+                leaves.append(("key", "", key))
+        begun = value + rest
+        if begun:
+            leaves.append(_scalar(key, value, rest))
+    if more:
+        leaves[-1] = ("text", leaves[-1][1], "\n".join((begun, *more)))
     return leaves or None
-
-
-def _entries(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Each entry with the lines that continue its value: those that are indented deeper than it."""
-    entry: tuple[str, ...] = ()
-    more: list[str] = []
-    deeper = 0
-    for found in _ENTRY.findall(text):
-        space, dashes, name, value, rest = found
-        if not (dashes or name or value or rest):
-            continue
-        if entry and (entry[3] or entry[4]) and len(space) > deeper:
-            more.append(f"{dashes}{name}: {value}{rest}" if name else f"{dashes}{value}{rest}")
-            continue
-        if entry:
-            yield entry, more
-        entry, more = found, []
-        deeper = len(space) + len(dashes) if name else len(space)
-    if entry:
-        yield entry, more
 
 
 def of_list(text: str) -> list[Leaf] | None:
@@ -147,15 +164,14 @@ def of_list(text: str) -> list[Leaf] | None:
     return [("value", "", line) for line in lines if line]
 
 
-def _scalar(key: str, value: str, rest: str, more: list[str]) -> Leaf:
-    if more:
-        return "text", key, "\n".join((value + rest, *more))
-    if value[:1] in {"'", '"'} and not rest.strip():
-        closed = len(value) > 1 and value[-1] == value[0]
+def _scalar(key: str, value: str, rest: str) -> Leaf:
+    mark = value[:1]
+    if mark in _QUOTES and not rest.strip():
+        closed = len(value) > 1 and value[-1] == mark
         inner = value[1:-1] if closed else value[1:]
-        inner = _unescaped(inner) if value[0] == '"' else inner.replace("''", "'")
+        inner = _unescaped(inner) if mark == '"' else inner.replace("''", "'")
         return ("value" if closed and "\n" not in value else "text"), key, inner
-    return ("text" if _BLOCK.fullmatch(value) else "value"), key, value + rest
+    return ("text" if mark in _BLOCKS and _BLOCK.fullmatch(value) else "value"), key, value + rest
 
 
 def _unescaped(text: str) -> str:

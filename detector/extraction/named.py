@@ -13,7 +13,7 @@ MOST_TEXT: Final = 200_000
 MOST_NAMED: Final = 500
 _WEAK: Final[frozenset[NamedKind]] = frozenset({"name", "path"})
 _MOST_ARGUMENTS: Final = 4 << 20  # a field behind a long body is read; see `_named`
-
+_SHORT: Final = 128
 _WRAPPED: Final = frozenset({"type", "text", "annotations"})
 
 
@@ -98,14 +98,15 @@ def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]
     prose: list[tuple[str, str]] = []
     for role, key, text in found:
         if role == "key":
-            yield from _key(text)
-        elif role == "text" or entities.is_prose_key(key):
-            prose.append((key, text))
+            fields, is_prose = _key(text), False
+        elif role == "text":
+            fields, is_prose = (), True
         else:
-            fields = _field(key, text, of_result=of_result)
+            fields, is_prose = (_short_field if len(text) <= _SHORT else _field)(key, text, of_result)
+        if fields:
             yield from fields
-            if entities.may_mention(text) and all(item.kind == "name" for item in fields):
-                prose.append((key, text))
+        if is_prose:
+            prose.append((key, text))
     left = MOST_TEXT
     for key, text in prose:
         addressed = not of_result and entities.kind_of_key(key) is not None and "\n" not in text
@@ -114,11 +115,18 @@ def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]
         left = max(0, left - len(text))
 
 
-def _field(key: str, text: str, *, of_result: bool) -> tuple[Named, ...]:
+def _field(key: str, text: str, of_result: bool) -> tuple[tuple[Named, ...], bool]:
+    """What a value is as a whole, and whether it is to be read as prose too."""
+    if entities.is_prose_key(key):
+        return (), True
     found = entities.in_value(text, key)
     if not found and of_result and not key and _is_name(text):
-        return (Named("name", " ".join(text.lower().split()), key, alone=True),)
-    return found
+        found = (Named("name", " ".join(text.lower().split()), key, alone=True),)
+    return found, entities.may_mention(text) and all(item.kind == "name" for item in found)
+
+
+# Records repeat themselves: the same colleagues, states and folders come back in each result.
+_short_field: Final = lru_cache(maxsize=8192)(_field)
 
 
 @lru_cache(maxsize=4096)

@@ -38,13 +38,12 @@ def words(*texts: str, most: int = 1000) -> tuple[str, ...]:
 def _every(text: str) -> Iterator[str]:
     for item in in_text(text):
         yield item.value
-    for token in _TOKEN.findall(text):
+    for token in dict.fromkeys(_TOKEN.findall(text)):
         word = token.lower().strip(EDGE)
-        if not word:
-            continue
-        yield word
-        if not word.isalnum():
-            yield from _PART.findall(word)
+        if word:
+            yield word
+            if not word.isalnum():
+                yield from _PART.findall(word)
 
 
 def mentions(request: Collection[str], named: Named) -> bool:

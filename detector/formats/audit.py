@@ -2,25 +2,48 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from detector.events import Audience, Change, Destination, Event, Kind, Permission, Reject, Sensitivity
+from detector.events import Audience, Change, Destination, Kind, Permission, Reason, Reject, Sensitivity
+from detector.formats.parts import Decoded, Part, named
 
 MAX_BYTES: Final = 4 << 20
+MAX_RECORDS: Final = 10_000
+"""Of one message: a small one can hold a million, each of which would be refused with a sentence of its own."""
 UNDATED: Final = "undated"
 """Attribute of an event whose source says no time: it stands at 1970, for its reader to date by its arrival."""
+STATEMENT: Final = "statement"
+"""Attribute that names the act of which the action is only the carrier: a query's, a job's."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NAME_MOST: Final = 512
 _URI_MOST: Final = 4096
 _MILLISECONDS: Final = 100_000_000_000
 
+ReadT = TypeVar("ReadT")
+RecordT = TypeVar("RecordT")
+
 
 class BadRecordError(ValueError):
     """A record lacks what an event needs."""
+
+
+class TooManyRecordsError(ValueError):
+    """A message holds more records than are taken from one."""
+
+
+_REASONS: Final[Mapping[type[Exception], Reason]] = {
+    TooManyRecordsError: "too_large",
+    BadRecordError: "wrong_shape",
+    msgspec.ValidationError: "wrong_shape",
+    UnicodeDecodeError: "not_utf8",
+    msgspec.DecodeError: "not_json",
+    RecursionError: "not_json",
+}
 
 
 class Act(NamedTuple):
@@ -34,7 +57,11 @@ class Act(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """What one call did, read from its arguments. `uri` where it is not the call's own target."""
+    """What one call did, read from its arguments.
+
+    `uri` where it is not the call's own target; `statement` names the act that a general call carried:
+    "DROP_TABLE".
+    """
 
     kind: Kind
     permission: Permission | None = None
@@ -44,14 +71,15 @@ class Meaning(NamedTuple):
     bytes_in: int = 0
     bytes_out: int = 0
     records: int = 0
+    statement: str = ""
 
 
-def read(raw: bytes, events: Callable[[bytes], tuple[Event, ...]]) -> tuple[Event, ...] | Reject:
-    """The events of a message, or the reject that `events`' exception stands for.
+def read(raw: bytes, events: Callable[[bytes], ReadT]) -> ReadT | Reject:
+    """What `events` makes of a message, or the reject that its exception stands for.
 
     Args:
         raw: The message, at most `MAX_BYTES`.
-        events: Decodes it; may raise `BadRecordError` and whatever msgspec raises.
+        events: Decodes it; may raise `BadRecordError`, `TooManyRecordsError` and whatever msgspec raises.
     """
     if not raw.strip():
         return Reject("empty", "the message has no content", raw)
@@ -59,12 +87,40 @@ def read(raw: bytes, events: Callable[[bytes], tuple[Event, ...]]) -> tuple[Even
         return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
     try:
         return events(raw)
-    except (msgspec.ValidationError, BadRecordError) as error:
-        return Reject("wrong_shape", str(error), raw)
-    except UnicodeDecodeError as error:
-        return Reject("not_utf8", str(error), raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Reject("not_json", str(error) or "nested too deeply", raw)
+    except tuple(_REASONS) as error:
+        reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+        return Reject(reason, str(error) or "nested too deeply", raw)
+
+
+def each(records: Sequence[bytes | msgspec.Raw], events: Callable[[int, bytes], Decoded]) -> tuple[Part, ...]:
+    """The parts of a message of several records.
+
+    Args:
+        records: The bytes of each.
+        events: Reads one, as in `read`, given its place as well; what it refuses is refused alone.
+
+    Raises:
+        TooManyRecordsError: There are more than `MAX_RECORDS`.
+    """
+    numbered = enumerate(map(bytes, few(records)))
+    return tuple(part for place, raw in numbered for part in parts_of(raw, partial(events, place)))
+
+
+def few(records: Sequence[RecordT]) -> Sequence[RecordT]:
+    """The records of a message.
+
+    Raises:
+        TooManyRecordsError: There are more than `MAX_RECORDS`.
+    """
+    if len(records) > MAX_RECORDS:
+        raise TooManyRecordsError(f"{len(records)} records; at most {MAX_RECORDS} are read of one message")
+    return records
+
+
+def parts_of(raw: bytes, events: Callable[[bytes], Decoded]) -> tuple[Part, ...]:
+    """The parts that one record of several makes: its events, or the reject of it."""
+    found = read(raw, events)
+    return (Part(found, raw),) if isinstance(found, Reject) else named(found, raw)
 
 
 def when(value: str | float | None) -> datetime:

@@ -198,6 +198,7 @@ def reject_columns(rejects: Sequence[Rejected]) -> Columns:
         "topic": [rejected.topic for rejected in rejects],
         "partition": [rejected.partition for rejected in rejects],
         "offset": [rejected.offset for rejected in rejects],
+        "index": [rejected.index for rejected in rejects],
         "reason": [rejected.reject.reason for rejected in rejects],
         "detail": [rejected.reject.detail for rejected in rejects],
         "received_at": arrivals([rejected.received_at for rejected in rejects]),

@@ -2,6 +2,7 @@
 
 import stat
 import sys
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from detector.findings import Finding
 from detector.sinks.base import Batch, Noun, Refused, Sink, SinkUnavailable
 
 _REMEMBERED = 65_536
+_NATIVE = msgspec.json.Encoder().encode
 
 
 class NdjsonSink(Sink):
@@ -31,13 +33,21 @@ class NdjsonSink(Sink):
         findings: path for the findings, "-" for standard output; None leaves findings alone.
         alerts: the same for the alerts.
         name: the sink's name.
+        encode: one item as JSON without line breaks.
 
     Raises:
         ValueError: both would go to the same file.
         OSError: a file can't be opened.
     """
 
-    def __init__(self, findings: str | None = None, alerts: str | None = None, *, name: str = "ndjson") -> None:
+    def __init__(
+        self,
+        findings: str | None = None,
+        alerts: str | None = None,
+        *,
+        name: str = "ndjson",
+        encode: Callable[[Finding | Alert], bytes] = _NATIVE,
+    ) -> None:
         if findings is not None and findings != "-" and findings == alerts:
             raise ValueError(f"findings and alerts can't both go to {findings}")
         self.name = name
@@ -46,7 +56,7 @@ class NdjsonSink(Sink):
         try:
             for noun, path in paths.items():
                 if path is not None:
-                    self._outputs[noun] = _Output(path)
+                    self._outputs[noun] = _Output(path, encode)
         except OSError:
             self.close()
             raise
@@ -88,11 +98,11 @@ class NdjsonSink(Sink):
 class _Output:
     """One stream of lines."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, encode: Callable[[Finding | Alert], bytes]) -> None:
         self._path = Path(path)
         self._partial: Path | None = None
         self._seen: dict[str, None] = {}
-        self._encode = msgspec.json.Encoder().encode
+        self._encode = encode
         self._file: BinaryIO | FileIO
         if path == "-":
             self._file = sys.stdout.buffer

@@ -1,6 +1,6 @@
 """Signals (findings and ticks), alerts and rejects to Kafka topics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -64,6 +64,7 @@ class KafkaSink(Sink):
         rejects_topic: topic of the rejects; None leaves rejects alone.
         name: the sink's name.
         timeout: seconds from send to acknowledgement, after which the producer gives a message up.
+        encode_alert: an alert's value; signals, which correlation reads, have their own.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class KafkaSink(Sink):
         rejects_topic: str | None,
         name: str = "kafka",
         timeout: float = 20.0,
+        encode_alert: Callable[[Alert], bytes] = msgspec.json.encode,
     ) -> None:
         self.name = name
         topics: dict[Noun, str | None] = {
@@ -85,6 +87,7 @@ class KafkaSink(Sink):
         self._topics: dict[Noun, str] = {noun: topic for noun, topic in topics.items() if topic is not None}
         self.accepts = frozenset(self._topics)
         self._timeout = timeout
+        self._encode_alert = encode_alert
         times = {"delivery_timeout_ms": int(timeout * 1000), "request_timeout_ms": int(timeout * 500)}
         self._settings = {**_DEFAULTS, **client, **_FIXED, **times}
         self._producer: KafkaProducer | None = None
@@ -154,7 +157,14 @@ class KafkaSink(Sink):
     def _messages(self, batch: Batch) -> Iterator[tuple[Item, Message]]:
         for noun, topic in self._topics.items():
             for item in getattr(batch, noun):
-                yield item, _message(topic, item)
+                yield item, self._message(topic, item)
+
+    def _message(self, topic: str, item: Signal | Alert | Rejected) -> Message:
+        if isinstance(item, Alert):
+            return Message(topic, item.id.encode(), self._encode_alert(item), [])
+        if isinstance(item, Rejected):
+            return _reject(topic, item)
+        return Message(topic, signals.key_of(item), signals.encode(item), [])
 
     def _discard(self) -> None:
         producer, self._producer = self._producer, None
@@ -166,17 +176,14 @@ class KafkaSink(Sink):
             log.warning("producer_not_closed", sink=self.name, why=str(error))
 
 
-def _message(topic: str, item: Signal | Alert | Rejected) -> Message:
-    if isinstance(item, Alert):
-        return Message(topic, item.id.encode(), msgspec.json.encode(item), [])
-    if not isinstance(item, Rejected):
-        return Message(topic, signals.key_of(item), signals.encode(item), [])
-    place = f"{item.topic}/{item.partition}/{item.offset}"
+def _reject(topic: str, item: Rejected) -> Message:
+    place = f"{item.topic}/{item.partition}/{item.offset}/{item.index}"
     headers = {
         "reason": item.reject.reason,
         "detail": item.reject.detail,
         "topic": item.topic,
         "partition": str(item.partition),
         "offset": str(item.offset),
+        "index": str(item.index),
     }
     return Message(topic, place.encode(), item.reject.raw, [(name, text.encode()) for name, text in headers.items()])

@@ -41,6 +41,7 @@ class WebhookSink(Sink):
         name: the sink's name, to tell several webhooks apart.
         http: headers, timeout in seconds and TLS context of the requests.
         clock: unix seconds, for the timestamp.
+        encode: an alert's body; it is signed as it is sent.
 
     Raises:
         ValueError: the URL is not http(s) or holds credentials, or the secret is empty.
@@ -56,12 +57,14 @@ class WebhookSink(Sink):
         name: str = "webhook",
         http: HttpOptions | None = None,
         clock: Callable[[], float] = time.time,
+        encode: Callable[[Alert], bytes] = msgspec.json.encode,
     ) -> None:
         if not secret:
             raise ValueError("a webhook needs a secret to sign with")
         self.name = name
         self._secret = secret
         self._clock = clock
+        self._encode = encode
         self._http = HttpClient(url, http, clock=clock)
         self._done: dict[str, Refused | None] = {}
 
@@ -86,7 +89,7 @@ class WebhookSink(Sink):
         self._http.close()
 
     def _post(self, alert: Alert, delivery: str) -> Refused | None:
-        body = msgspec.json.encode(alert)
+        body = self._encode(alert)
         timestamp = str(int(self._clock()))
         answer = self._http.post(
             body,

@@ -11,7 +11,15 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from detector.sources.alignment import Partition
 from detector.sources.base import Record, SourceError
-from detector.sources.kafka_consumer import FATAL, CommitLost, CommitRetry, ConsumerSettings, commit, connect
+from detector.sources.kafka_consumer import (
+    FATAL,
+    CommitLost,
+    CommitRetry,
+    ConsumerSettings,
+    commit,
+    connect,
+    generation_of,
+)
 from detector.sources.kafka_hooks import Rebalance, SkippedRecord, free_drained, keep_finished_join, skip_damaged
 
 __all__ = ["CommitLost", "CommitRetry", "ConsumerSettings", "KafkaSource", "PartitionListener", "SkippedRecord"]
@@ -85,6 +93,7 @@ class KafkaSource:
         self._at_end_since: dict[Partition, float] = {}
         self._answered_at = self._asked_at = clock()
         self._silent = False
+        self._generation = 0
         self._any_partition = TopicPartition(topics[0], 0)
         skip_damaged(self._consumer, on_skip)
         self._consumer.subscribe(list(topics), listener=self._rebalance)
@@ -142,6 +151,11 @@ class KafkaSource:
         if offsets:
             commit(self._consumer, offsets, metadata, self._settings)
             self._heard(self._clock())
+
+    def generation(self) -> int:
+        """The group's generation that this consumer was last a member of; 0 before the first."""
+        self._generation = max(self._generation, generation_of(self._consumer))
+        return self._generation
 
     def lag(self) -> dict[Partition, int]:
         """Records between the position and the log's end, of each assigned partition that has a position.

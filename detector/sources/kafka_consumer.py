@@ -132,3 +132,9 @@ def commit(
         raise CommitLost(str(error)) from error
     except (errors.UnknownMemberIdError, errors.IllegalGenerationError, errors.FencedInstanceIdError) as error:
         raise CommitLost(str(error)) from error
+
+
+def generation_of(consumer: KafkaConsumer) -> int:
+    """The group's generation that a consumer is a member of, amid a rebalance too; below 0 if it is none."""
+    generation: int = consumer._coordinator.group_metadata().generation_id
+    return generation

@@ -79,9 +79,10 @@ def from_records(
     rows: list[tuple[Any, ...]] = []
     ids: set[str] = set()
     for count, record in enumerate(records):
-        decoded = decoder.decode(record)
-        for envelope in () if isinstance(decoded, Rejected) else decoded:
-            event = envelope.event
+        for decoded in decoder.decode(record):
+            if isinstance(decoded, Rejected):
+                continue
+            event = decoded.event
             if event.kind != "control" and event.id not in ids:
                 ids.add(event.id)
                 rows.append(_row(event))

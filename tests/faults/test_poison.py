@@ -12,6 +12,7 @@ from detector.config import Charters, Config
 from detector.events import Envelope, Event
 from detector.findings import Finding
 from detector.formats import REGISTRY
+from detector.formats.parts import events_of
 from detector.pipeline import Pipeline
 from detector.sinks.base import Batch
 from detector.sinks.clickhouse import ClickHouseSink
@@ -34,7 +35,7 @@ def decoded(events: list[Event]) -> list[Envelope]:
         raw = msgspec.json.encode(event)
         known = REGISTRY["native"](raw)
         assert isinstance(known, tuple)
-        envelopes += [Envelope(item, *PARTITION, offset, now, raw) for item in known]
+        envelopes += [Envelope(item, *PARTITION, offset, now, raw) for item in events_of(known)]
     return envelopes
 
 

@@ -87,6 +87,7 @@ def test_a_reject_is_its_original_bytes_with_the_reason_in_headers(
         "topic": b"agent-events",
         "partition": b"0",
         "offset": b"42",
+        "index": b"0",
     }
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.sinks.clickhouse_columns import (
@@ -15,8 +16,8 @@ from detector.sinks.clickhouse_columns import (
 )
 from detector.store.client import Store, connect
 from detector.store.errors import StoreError
-from detector.store.migrate import load, migrate, packaged
-from tests.support.nouns import a_finding
+from detector.store.migrate import load, migrate, packaged, statements
+from tests.support.nouns import a_finding, a_rejected
 
 pytestmark = pytest.mark.chdb
 
@@ -35,7 +36,10 @@ def table(name: str) -> str:
 def test_the_second_time_there_is_nothing_to_do(embedded_url: str) -> None:
     with connect(embedded_url) as store:
         first = [migration.label for migration in migrate(store, clock=lambda: 1_760_000_000.5)]
-        assert first == ["0001_events", "0002_findings", "0003_alerts", "0004_rejects", "0005_findings_suppressed"]
+        assert first == [
+            *("0001_events", "0002_findings", "0003_alerts", "0004_rejects", "0005_findings_suppressed"),
+            "0006_rejects_index",
+        ]
         assert migrate(store) == []
         recorded = store.client.query(
             "SELECT version, name, length(sha256), toUnixTimestamp64Milli(applied_at) FROM schema_migrations "
@@ -56,6 +60,25 @@ def test_findings_from_before_suppressions_were_kept_are_suppressed_by_nothing(
         store.client.insert("findings_data", list(old.values()), column_names=list(old), column_oriented=True)
         migrate(store, folder=folder_with(tmp_path, **{f"_{m.label}": m.sql for m in load(packaged())}))
         assert store.client.query("SELECT id, suppressed FROM findings").result_rows == [("f-1", "")]
+
+
+def test_rejects_from_before_they_had_a_place_in_their_message_were_refused_whole(
+    embedded_url: str, tmp_path: Path
+) -> None:
+    every = load(packaged())
+    with connect(embedded_url) as store:
+        migrate(store, folder=folder_with(tmp_path, **{f"_{m.label}": m.sql for m in every if m.version < 6}))
+        old = reject_columns([a_rejected(1)])
+        del old["index"]
+        store.client.insert("rejects_data", list(old.values()), column_names=list(old), column_oriented=True)
+        migrate(store, folder=folder_with(tmp_path, **{f"_{m.label}": m.sql for m in every}))
+        new = reject_columns([a_rejected(1), msgspec.structs.replace(a_rejected(1), index=2)])
+        store.client.insert("rejects_data", list(new.values()), column_names=list(new), column_oriented=True)
+        rows = store.client.query("SELECT `offset`, `index` FROM rejects ORDER BY ALL").result_rows
+        assert rows == [(1, 0), (1, 2)]
+        for statement in statements(every[5].sql):  # as after a migration that was cut short
+            store.client.command(statement)
+        assert store.client.query("SELECT `offset`, `index` FROM rejects ORDER BY ALL").result_rows == rows
 
 
 def test_every_table_and_column_says_what_it_is(embedded_store: Store) -> None:

@@ -276,5 +276,6 @@ def test_stored_positions_name_the_event_at_each_place(embedded_store: Store) ->
     sink.write_events([(envelope, "scored") for envelope in elsewhere])
     sink.write_rejects([a_rejected(7), a_rejected(2)])
     sink.write_rejects([Rejected(Reject("not_json", "a part of it", b"x"), "agent-events", 0, 5, T0.timestamp())])
+    sink.write_rejects([msgspec.structs.replace(a_rejected(7), index=2)])
     found = stored_positions(embedded_store.client, "agent-events", 0, 4)
-    assert found == {(4, 0): "e4", (5, 0): "e5", (6, 0): "e6", (6, 1): "e6b", (7, 0): ""}
+    assert found == {(4, 0): "e4", (5, 0): "e5", (6, 0): "e6", (6, 1): "e6b", (7, 0): "", (7, 2): ""}

@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 
 def plan_of(name: str, **changes: Any) -> TopicPlan:
     plan = TopicPlan(
-        events=f"{name}-events", findings=f"{name}-findings", alerts=f"{name}-alerts", rejects=f"{name}-rejects"
+        events=(f"{name}-events",), findings=f"{name}-findings", alerts=f"{name}-alerts", rejects=f"{name}-rejects"
     )
     return msgspec.structs.replace(plan, **changes)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from detector import assembly
 from detector.calibration import Calibration, calibrate
-from detector.config import Config
+from detector.config import Charters, Config
 from detector.evaluate import in_memory, run
 from detector.evaluation import Evaluation, Origin, Outcome, summarise
 from detector.evaluation_screen import calibration_table, evaluation_table
@@ -26,7 +26,7 @@ from tests.support.simulator.background import background
 from tests.support.simulator.families import FAMILIES
 from tests.support.simulator.rhythm import Period
 from tests.support.simulator.trail import utc
-from tests.support.simulator.variants import Batch, batches
+from tests.support.simulator.variants import Batch, Family, batches
 from tests.support.simulator.world import Population, build_world
 
 COUNT: Final = 20
@@ -45,6 +45,7 @@ class Made:
 
     def __init__(self, batch: Batch) -> None:
         self.history = batch.company.history() if batch.company is not None else []
+        self.charters = {role: charter for v in batch.variants for role, charter in v.family.charters.items()}
         self.stories: list[tuple[str, str, list[Event], Expectation]] = [
             (variant.family.name, variant.twist.name, *variant.run()) for variant in batch.variants
         ]
@@ -52,6 +53,8 @@ class Made:
     def play(self, config: Config) -> Iterator[Outcome]:
         """The common days, then each story as if there were no other."""
         pipeline: Pipeline | None = None
+        if self.charters:
+            config = config.model_copy(update={"charters": Charters(roles=self.charters)})
         if self.history:
             pipeline = assembly.pipeline(config)
             common = in_memory(COMMON_DAYS, "of all that go on from them", self.history)
@@ -77,16 +80,16 @@ def in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=lambda outcome: names.index(outcome.family))
 
 
-def jobs(seed: int, count: int) -> list[int]:
+def jobs(seed: int, count: int, families: Sequence[Family] = FAMILIES) -> list[int]:
     """The numbers of a seed's batches, that of the clean weeks (-1) before them, since they take longest."""
-    return [CLEAN_WEEKS, *range(sum(1 for _ in batches(FAMILIES, seed, count)))]
+    return [CLEAN_WEEKS, *range(sum(1 for _ in batches(families, seed, count)))]
 
 
-def made(seed: int, count: int, job: int) -> "Made | Clean":
+def made(seed: int, count: int, job: int, families: Sequence[Family] = FAMILIES) -> "Made | Clean":
     """The events of a job."""
     if job == CLEAN_WEEKS:
         return Clean(seed)
-    return Made(next(islice(batches(FAMILIES, seed, count), job, None)))
+    return Made(next(islice(batches(families, seed, count), job, None)))
 
 
 def outcomes(seed: int, count: int = COUNT, processes: int = PROCESSES) -> list[Outcome]:

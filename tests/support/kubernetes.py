@@ -7,6 +7,7 @@ import msgspec
 
 from detector.events import Event, Permission
 from detector.formats.kubernetes import decode
+from detector.formats.parts import events_of
 
 
 def audited(verb: str, resource: str, body: Any = None, /, **changes: Any) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def one(verb: str, resource: str, body: Any = None, /, **changes: Any) -> Event:
     """The one event that such a call decodes to."""
     decoded = decode(raw(audited(verb, resource, body, **changes)))
     assert isinstance(decoded, tuple), decoded
-    (event,) = decoded
+    (event,) = events_of(decoded)
     return event
 
 

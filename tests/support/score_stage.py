@@ -8,10 +8,11 @@ from typing import cast
 import msgspec
 
 from detector import VERSION, assembly
-from detector.checkpoint import Checkpoint, CheckpointFolder
+from detector.checkpoints import CheckpointStore, Piece
 from detector.config import Config
 from detector.decoding import Decoder
 from detector.events import Event
+from detector.formats import REGISTRY as FORMATS
 from detector.metrics import Metrics
 from detector.outputs import Outputs
 from detector.score_stage import ScoreStage, Stored
@@ -55,6 +56,10 @@ class FakeSource:
         """Note it."""
         self.commits.append(offsets)
 
+    def generation(self) -> int:
+        """None: there is no group."""
+        return 0
+
     def lag(self) -> Mapping[Partition, int]:
         """None."""
         return {}
@@ -79,20 +84,23 @@ def stage_of(
     *,
     stored: Stored = nothing_stored,
     source: FakeSource | None = None,
+    decoder: Decoder | None = None,
+    every: float = 0.0,
 ) -> ScoreStage:
-    """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn."""
+    """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn by default."""
     config = Config()
     source = source or FakeSource([], threading.Event(), [])
     shell = StageShell(
         connect=source.connect,
         outputs=Outputs([]),
-        checkpoints=CheckpointFolder(str(folder), "score"),
-        metrics=Metrics(version=VERSION, formats=["native"], detectors=[], sinks=[]),
+        checkpoints=CheckpointStore(str(folder), "score"),
+        metrics=Metrics(version=VERSION, formats=FORMATS, detectors=[], sinks=[]),
         stop=source.stop,
-        every=0.0,
+        every=every,
+        share=float("inf"),
     )
     ticker = Ticker(assembly.attention(config))
-    stage = ScoreStage(shell, assembly.scoring(config), Decoder("native"), ticker, stored)
+    stage = ScoreStage(shell, assembly.scoring(config), decoder or Decoder("native"), ticker, stored)
     if partitions:
         stage.on_assigned(partitions)
     return stage
@@ -100,7 +108,11 @@ def stage_of(
 
 def save(stage: ScoreStage, partition: Partition, offset: int) -> None:
     """Save a partition's state as it stands."""
-    stage.shell.checkpoints.save({partition: Checkpoint(offset, stage.snapshot(partition))})
+    captured = stage.capture(partition, whole=True)
+    piece = Piece(captured.head, whole=True)
+    if captured.rows is not None:
+        piece.add(captured.rows.take(10**9))
+    stage.shell.checkpoints.save({partition: (offset, piece)})
 
 
 def record(item: Event | bytes, partition: Partition, offset: int, received_at: float | None = None) -> Record:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 import yaml
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import CoordinatorNotAvailableError
+from kafka.errors import RetriableError
 
 from detector.alerts import Alert
 from detector.scenario import scenarios
@@ -101,8 +101,8 @@ class Deployment:
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
             committed = admin.list_group_offsets([group])[group]
-        except CoordinatorNotAvailableError:
-            return False  # the broker's very first group: its offsets topic is being made
+        except RetriableError:
+            return False  # the broker's very first group: its offsets topic is being made, or loaded
         finally:
             admin.close()
         return all(p in committed and committed[p].offset == end for p, end in ends.items())

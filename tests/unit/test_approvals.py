@@ -2,10 +2,15 @@
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
-from detector.approvals import CAPACITY, VALID_SECONDS, ApprovalLedger, may_order, stopped_after
+from detector.approvals import CAPACITY, VALID_SECONDS, ApprovalLedger, ControlSettings, Issuer, stopped_after
+from detector.detectors.stop_violation import StopViolation
+from detector.detectors.unapproved_action import UnapprovedAction
 from detector.events import Actor, Approval, Event, Target
-from tests.support.events import START, event, human
+from detector.findings import Finding
+from detector.scoring import Scoring
+from tests.support.events import PARTITION, START, envelope, event, human
 
 NOW = START.timestamp()
 AGENT = Target(uri="agent-1", type="agent")
@@ -46,17 +51,14 @@ def test_the_latest_word_counts() -> None:
 @pytest.mark.parametrize(
     "control",
     [
-        told("approve", Actor(id="agent-1")),
-        told("approve", Actor(id="agent-2")),
-        told("approve", Actor(id="agent-1", kind="service")),
         told("approve", id_=None),
         told("approve", id_=""),
         told("stop"),
         event(kind="control", action="approve", actor=ALICE, target=AGENT),
     ],
-    ids=["itself", "another agent", "itself as a service", "no id", "empty id", "no answer", "no approval"],
+    ids=["no id", "empty id", "no answer", "no approval"],
 )
-def test_what_is_not_heard(control: Event) -> None:
+def test_what_is_no_answer(control: Event) -> None:
     ledger = ApprovalLedger()
     assert not ledger.record(control, 0.0)
     assert ledger.rulings == {}
@@ -111,37 +113,127 @@ def test_a_no_is_not_used_up() -> None:
     assert ledger.answer(event(kind="delete", approval=ASKED), NOW, required=True) == "denied"
 
 
+WATCHDOG = Actor(id="watchdog")
+SELF = Actor(id="agent-1")
+POSING = Actor(id="agent-1", kind="human")
+BOARD = Actor(id="change-board", kind="service", role="approvals")
+
+
+@pytest.mark.parametrize("action", ["approve", "confirm", "deny", "resume"])
 @pytest.mark.parametrize(
-    ("actor", "may"),
-    [
-        (ALICE, True),
-        (Actor(id="board", kind="service"), True),
-        (Actor(id="agent-2"), False),
-        (Actor(id="agent-1"), False),
-        (Actor(id="agent-1", kind="human"), False),
-    ],
+    ("actor", "heard"), [(ALICE, True), (BOARD, True), (WATCHDOG, False), (SELF, False), (POSING, False)]
 )
-def test_people_and_services_may_order_an_agent_and_nobody_himself(actor: Actor, may: bool) -> None:
-    assert may_order(told("stop", actor)) is may
+def test_people_and_services_may_order_an_agent_and_nobody_himself(action: str, actor: Actor, heard: bool) -> None:
+    assert ControlSettings().hears(told(action, actor)) is heard
+
+
+@pytest.mark.parametrize("actor", [ALICE, WATCHDOG, SELF])
+def test_a_stop_may_come_from_anybody_where_nobody_is_named(actor: Actor) -> None:
+    assert ControlSettings().hears(told("stop", actor))
+
+
+NAMED = ControlSettings(
+    issuers=(
+        Issuer(ids=("alice", "*@oncall.example")),
+        Issuer(roles=("approvals",), kinds=("service",), orders=("approve", "deny")),
+        Issuer(ids=("watch*",), kinds=("agent",), orders=("stop",), agents=("agent-*",)),
+        Issuer(ids=("agent-1",), kinds=("agent", "human")),
+    )
+)
 
 
 @pytest.mark.parametrize(
-    ("action", "by", "before", "after"),
+    ("action", "actor", "heard"),
     [
-        ("stop", ALICE, False, True),
-        ("stop", Actor(id="watchdog"), False, True),
-        ("resume", ALICE, True, False),
-        ("resume", Actor(id="watchdog"), True, True),
-        ("resume", Actor(id="agent-1"), True, True),
-        ("resume", ALICE, False, False),
-        ("approve", ALICE, True, True),
-        ("approve", ALICE, False, False),
+        ("approve", ALICE, True),
+        ("resume", human("bo@oncall.example"), True),
+        ("approve", human("mallory"), False),
+        ("stop", human("mallory"), False),
+        ("approve", Actor(id="alice", kind="agent"), False),
+        ("approve", BOARD, True),
+        ("resume", BOARD, False),
+        ("approve", human("eve", role="approvals"), False),
+        ("stop", WATCHDOG, True),
+        ("resume", WATCHDOG, False),
+        ("approve", SELF, False),
+        ("stop", POSING, False),
     ],
 )
-def test_anybody_may_stop_an_agent_and_only_who_may_order_it_may_resume_it(
-    action: str, by: Actor, before: bool, after: bool
+def test_where_issuers_are_named_only_they_are_heard_and_nobody_in_its_own_name(
+    action: str, actor: Actor, heard: bool
 ) -> None:
-    assert stopped_after(told(action, by), before) is after
+    assert NAMED.hears(told(action, actor)) is heard
+
+
+def test_an_issuer_orders_only_the_agents_that_are_its_own() -> None:
+    settings = ControlSettings(issuers=(Issuer(ids=("alice",), agents=("mail-*",)),))
+    assert not settings.hears(told("approve"))
+    assert settings.hears(event(kind="control", action="approve", actor=ALICE, target=Target(uri="mail-2")))
+
+
+def test_an_issuer_that_is_everybody_is_refused() -> None:
+    with pytest.raises(ValidationError, match="would let everybody give orders"):
+        Issuer(kinds=("human",))
+
+
+@pytest.mark.parametrize(
+    ("action", "heard", "before", "after"),
+    [
+        ("stop", True, False, True),
+        ("stop", False, False, False),
+        ("resume", True, True, False),
+        ("resume", False, True, True),
+        ("resume", True, False, False),
+        ("approve", True, True, True),
+        ("approve", True, False, False),
+    ],
+)
+def test_an_order_that_is_heard_stops_and_resumes(action: str, heard: bool, before: bool, after: bool) -> None:
+    assert stopped_after(told(action), before, heard=heard) is after
+
+
+def scored(settings: ControlSettings, *events: Event) -> list[Finding]:
+    stage = Scoring(
+        [UnapprovedAction(UnapprovedAction.Settings()), StopViolation(StopViolation.Settings())], control=settings
+    )
+    stage.open(PARTITION)
+    return [finding for i, item in enumerate(events) for finding in stage.step(envelope(item, i)).findings]
+
+
+def order(seconds: float, action: str, actor: Actor) -> Event:
+    return event(seconds, kind="control", action=action, actor=actor, target=AGENT, approval=Approval(id="A-1"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "issuer", "severity"),
+    [
+        (ControlSettings(), SELF, "SEV2"),
+        (ControlSettings(), POSING, "SEV2"),
+        (ControlSettings(), WATCHDOG, "SEV2"),
+        (NAMED, human("mallory"), "SEV3"),
+    ],
+    ids=["itself", "itself as a person", "another agent", "a person who is not named"],
+)
+def test_a_forged_yes_is_told_and_counts_for_nothing(settings: ControlSettings, issuer: Actor, severity: str) -> None:
+    post = event(60, kind="publish", action="forum_post", approval=ASKED)
+    forged, unapproved = scored(settings, order(0, "approve", issuer), post)
+    assert (forged.detector, forged.rule, forged.severity) == ("stop_violation", "forged_order", severity)
+    assert forged.principal == "agent-1"
+    assert forged.evidence["issuer"] == issuer.id
+    assert unapproved.rule == "unknown_id"
+
+
+def test_a_forged_resume_ends_no_stop_and_a_forged_stop_is_none() -> None:
+    delete = event(120, kind="delete", action="mail.delete")
+    stopped = scored(NAMED, order(0, "stop", ALICE), order(60, "resume", SELF), delete)
+    assert [finding.rule for finding in stopped] == ["forged_order", "after_stop"]
+    free = scored(NAMED, order(0, "stop", human("mallory")), delete)
+    assert [finding.rule for finding in free] == ["forged_order"]
+
+
+def test_forged_orders_are_told_at_the_first_and_the_tenth_and_by_issuer() -> None:
+    orders = [order(i, "approve", SELF) for i in range(12)] + [order(20, "approve", WATCHDOG)]
+    assert [finding.evidence["count"] for finding in scored(ControlSettings(), *orders)] == [1, 10, 1]
 
 
 def test_the_latest_answers_are_kept() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from detector.events import Event, Reject
 from detector.formats import REGISTRY
 from detector.formats.audit import BadRecordError, when
+from detector.formats.parts import Part, events_of
 from tests.support.audit_logs import deltas, gcp, github, okta, webhook
 
 _QUERY: Final = {"jobChange": {"job": {"jobConfig": {"queryConfig": {"query": "SELECT 1"}, "extractConfig": None}}}}
@@ -107,10 +108,28 @@ def test_ids_are_the_sources_own_or_the_same_for_the_same_bytes(name: str) -> No
     one, again = REGISTRY[name](msgspec.json.encode(bare)), REGISTRY[name](msgspec.json.encode(bare))
     assert isinstance(one, tuple)
     assert one == again
+    several = REGISTRY[name](msgspec.json.encode([bare, bare]))
+    assert isinstance(several, tuple)
+    assert len({e.id for e in events_of(several)}) == 2 * len(one), "the like at another place is another event"
     bare["extra"] = 1
     other = REGISTRY[name](msgspec.json.encode(bare))
     assert isinstance(other, tuple)
-    assert {e.id for e in one}.isdisjoint(e.id for e in other)
+    assert {e.id for e in events_of(one)}.isdisjoint(e.id for e in events_of(other))
+
+
+@pytest.mark.parametrize("name", ["gcp_audit", "okta", "github"])
+@pytest.mark.parametrize("bad", [b"{}", b"7", b"null", b'{"actor":[[[' + b"[" * 9000 + b"]" * 9000 + b"]]]}"])
+def test_a_bad_entry_of_a_list_is_refused_alone_with_its_own_bytes(name: str, bad: bytes) -> None:
+    good = next(raw for seed, raw in SEEDS if seed == name)
+    alone, several = REGISTRY[name](good), REGISTRY[name](b"[%s, %s,%s]" % (good, bad, good))
+    assert isinstance(alone, tuple)
+    if isinstance(several, Reject):
+        assert several.reason == "not_json", "nested too deeply to be taken apart"
+        return
+    parts = [part for part in several if isinstance(part, Part)]
+    assert [part.raw for part in parts] == [good] * len(alone) + [bad] + [good] * len(alone)
+    assert [part.content for part in parts if part.raw == good] == [*alone, *alone]
+    assert isinstance(parts[len(alone)].content, Reject)
 
 
 @pytest.mark.parametrize("value", ["yesterday", 1e300, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])

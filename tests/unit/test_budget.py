@@ -66,6 +66,18 @@ def test_where_the_budget_is_broken_the_role_that_breaks_it_is_told_less() -> No
     assert limit_of(tests, role="calm") == pytest.approx(5.0)
 
 
+def test_a_tail_drawn_further_than_the_tests_reach_raises_nothing() -> None:
+    """A body that bends before its end looks heavy beyond it, where there is nothing."""
+    rng = random.Random(1)
+    bent = [score for _ in range(9_100) if (score := rng.lognormvariate(-1.6, 0.9)) < 3.2]
+    tests = counted({"r": bent})
+    tail, budget = tests.tails["r"]["b"].fit(), 0.02
+    assert tail.p_value(5.0) > budget / (len(bent) / tests.days)
+    assert tail.seen(5.0) == 0.0
+    assert limit_of(tests, per_day=budget) == pytest.approx(5.0)
+    assert limit_of(counted({"r": [*bent, *[6.0] * 9]}), per_day=budget) > 5.5
+
+
 def test_partitions_add_up_to_one() -> None:
     scores = exponential(6_000)
     whole = counted({"r": scores})

@@ -1,185 +1,170 @@
 """Checkpoints: whole or not at all, with the offset they stand for, for their owner's eyes only."""
 
 import errno
-import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from detector.checkpoint import MANIFEST, Checkpoint, CheckpointError, CheckpointFolder
-
-PARTITION = ("agent-events", 3)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> CheckpointFolder:
-    return CheckpointFolder(f"file://{tmp_path}", "score")
+from detector.checkpoints import CheckpointError, CheckpointStore, Piece, store
+from detector.checkpoints.manifest import Manifest
+from tests.support.checkpoints import HOME, PARTITION, Home, load, more, opened, save, told
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Where the partition's files are."""
-    return tmp_path / "score" / "agent-events" / "3"
+def test_what_was_saved_is_loaded(url: str) -> None:
+    state: dict[str, Any] = {"watermark": 1.5, "ids": ["a", "ü"], "nested": {"1": [None, True, b"\x00\xff"]}}
+    save(opened(url), 17, b"row", b"another", **state)
+    found = load(url)
+    assert found is not None
+    assert told(found) == (17, [state])
+    assert found.parts[0].rows == [b"row", b"another"]
 
 
-def save(folder: CheckpointFolder, offset: int, **state: Any) -> None:
-    folder.save({PARTITION: Checkpoint(offset, state)})
+def test_a_partition_that_was_never_saved_has_no_checkpoint(url: str) -> None:
+    save(opened(url), 1)
+    assert opened(url).load([("agent-events", 4)])["agent-events", 4] is None
+    assert opened(url).load([("other", 3)])["other", 3] is None
 
 
-def states(home: Path) -> list[str]:
-    return sorted(file.name for file in home.glob("state-*"))
+def test_changes_come_after_what_they_change(url: str) -> None:
+    kept = opened(url)
+    save(kept, 10, seen=1)
+    more(kept, 20, seen=2)
+    more(kept, 30, seen=3)
+    assert told(load(url)) == (30, [{"seen": 1}, {"seen": 2}, {"seen": 3}])
 
 
-def test_what_was_saved_is_loaded(folder: CheckpointFolder) -> None:
-    state = {"watermark": 1.5, "ids": ["a", "ü"], "nested": {"1": [None, True, b"\x00\xff"]}}
-    assert folder.save({PARTITION: Checkpoint(17, state)}) > 0
-    assert folder.load(*PARTITION) == Checkpoint(17, state)
+def test_changes_of_nothing_are_refused(url: str) -> None:
+    with pytest.raises(CheckpointError, match="must be whole"):
+        more(opened(url), 10)
 
 
-def test_a_partition_that_was_never_saved_has_no_checkpoint(folder: CheckpointFolder) -> None:
-    save(folder, 1)
-    assert folder.load("agent-events", 4) is None
-    assert folder.load("other", 3) is None
+def test_a_piece_is_as_its_head_was_when_it_was_begun(url: str) -> None:
+    head = {"seen": [1]}
+    piece = Piece(head, whole=True)
+    head["seen"].append(2)
+    opened(url).save({PARTITION: (1, piece)})
+    assert told(load(url)) == (1, [{"seen": [1]}])
 
 
-def test_a_new_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
-    save(CheckpointFolder(str(tmp_path), "score"), 5, seen=1)
-    save(CheckpointFolder(f"file://{tmp_path}", "score"), 6, seen=2)
-    assert CheckpointFolder(str(tmp_path), "score").load(*PARTITION) == Checkpoint(6, {"seen": 2})
+def test_a_tenure_begins_with_a_whole_state(url: str) -> None:
+    first = opened(url)
+    assert first.wants_whole(PARTITION)
+    save(first, 10)
+    assert not first.wants_whole(PARTITION)
+    second = opened(url, "b")
+    second.load([PARTITION], 2)
+    assert second.wants_whole(PARTITION)
 
 
-def test_partitions_and_stages_keep_apart(tmp_path: Path) -> None:
-    score, correlate = (CheckpointFolder(str(tmp_path), stage) for stage in ("score", "correlate"))
-    score.save({("t", 0): Checkpoint(1, {"of": "t-0"}), ("t", 1): Checkpoint(2, {"of": "t-1"})})
-    correlate.save({("t", 0): Checkpoint(3, {"of": "correlate"})})
-    assert score.load("t", 0) == Checkpoint(1, {"of": "t-0"})
-    assert score.load("t", 1) == Checkpoint(2, {"of": "t-1"})
-    assert correlate.load("t", 0) == Checkpoint(3, {"of": "correlate"})
+def test_changes_are_folded_when_they_outgrow_the_whole(url: str) -> None:
+    kept = opened(url)
+    save(kept, 10, os.urandom(4000))
+    for offset in (20, 30, 40):
+        assert not kept.wants_whole(PARTITION)
+        more(kept, offset, os.urandom(1500))
+    assert kept.wants_whole(PARTITION)
 
 
-def test_a_topic_name_with_slashes_stays_below_the_folder(tmp_path: Path) -> None:
-    topic = "../../../etc/passwd"
-    outer = tmp_path / "a" / "b"
-    folder = CheckpointFolder(str(outer), "score")
-    folder.save({(topic, 0): Checkpoint(1, {})})
-    assert folder.load(topic, 0) == Checkpoint(1, {})
-    assert {path.parts[len(tmp_path.parts)] for path in tmp_path.rglob("*")} == {"a"}
+def test_many_small_changes_are_folded_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MORE_MOST", 3)
+    kept = opened(url)
+    save(kept, 10, os.urandom(4000))
+    for offset in (20, 30, 40):
+        assert not kept.wants_whole(PARTITION)
+        more(kept, offset)
+    assert kept.wants_whole(PARTITION)
 
 
-def test_the_last_two_states_are_kept_and_no_more(folder: CheckpointFolder, home: Path) -> None:
-    for offset in range(5):
-        save(folder, offset)
-    assert states(home) == ["state-3.msgpack", "state-4.msgpack"]
-    assert sorted(path.name for path in home.iterdir()) == [MANIFEST, *states(home)]
+def test_what_no_kept_checkpoint_needs_is_removed(url: str, home: Home) -> None:
+    """Kept are the last one, the one before it, and the last one of the whole state before."""
+    kept = opened(url)
+    for begin in (10, 40, 70):
+        save(kept, begin)
+        more(kept, begin + 10)
+        more(kept, begin + 20)
+    assert len(home.names("whole-")) == 2
+    assert len(home.names("more-")) == 4
+    assert len(home.names("manifest-")) == 3
+    offsets = [
+        msgspec.json.decode(home.read(name), type=Manifest).pieces[-1].offset for name in home.names("manifest-")
+    ]
+    assert offsets == [60, 80, 90]
 
 
-@pytest.mark.parametrize("damage", [b"", b"torn", None], ids=["empty", "torn", "gone"])
-def test_a_damaged_state_falls_back_to_the_one_before_it(
-    folder: CheckpointFolder, home: Path, capsys: pytest.CaptureFixture[str], damage: bytes | None
+@pytest.mark.parametrize("damage", [b"", b"torn", None, "flip"], ids=["empty", "torn", "gone", "one bit"])
+@pytest.mark.parametrize(
+    ("kind", "which", "offset", "seen"),
+    [
+        ("more-", -1, 50, [4, 5]),
+        ("more-", -2, 40, [4]),
+        ("whole-", -1, 30, [1, 2, 3]),
+        ("manifest-", -1, 50, [4, 5]),
+    ],
+)
+def test_from_whatever_is_damaged_it_falls_back_to_the_last_that_is_whole(
+    url: str, home: Home, damage: Any, kind: str, which: int, offset: int, seen: list[int]
 ) -> None:
-    save(folder, 100, seen=1)
-    save(folder, 200, seen=2)
-    current = home / "state-1.msgpack"
-    if damage is None:
-        current.unlink()
+    kept = opened(url)
+    for number in range(1, 7):
+        save(kept, 10 * number, whole=number in {1, 4}, seen=number)
+    name = home.names(kind)[which]
+    home.write(name, flipped(home.read(name)) if damage == "flip" else damage)
+    counted: list[None] = []
+    found = load(url, on_damage=lambda: counted.append(None))
+    if damage is None and kind == "manifest-":
+        assert not counted, "nobody can know that there was one"
+    elif damage == "flip" and kind == "manifest-":
+        assert found is not None, "what it names is not there, or as it was"
+        return
     else:
-        current.write_bytes(damage)
-    assert folder.load(*PARTITION) == Checkpoint(100, {"seen": 1})
-    said = capsys.readouterr().out
-    assert "checkpoint_damaged" in said
-    assert "state-1.msgpack" in said
+        assert len(counted) == 1 + (kind == "whole-")  # two manifests name a whole state
+    assert told(found) == (offset, [{"seen": number} for number in seen])
 
 
-def test_one_flipped_bit_is_noticed(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100, seen=1)
-    save(folder, 200, seen=2)
-    payload = bytearray((home / "state-1.msgpack").read_bytes())
-    payload[-1] ^= 1
-    (home / "state-1.msgpack").write_bytes(payload)
-    assert folder.load(*PARTITION) == Checkpoint(100, {"seen": 1})
+def flipped(payload: bytes) -> bytes:
+    """With one bit changed."""
+    changed = bytearray(payload)
+    changed[len(payload) // 2] ^= 1
+    return bytes(changed)
 
 
-def test_saving_goes_on_after_a_fallback(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100)
-    save(folder, 200)
-    (home / "state-1.msgpack").write_bytes(b"torn")
-    save(folder, 150, seen="again")
-    assert folder.load(*PARTITION) == Checkpoint(150, {"seen": "again"})
+def test_saving_goes_on_after_a_fallback(url: str, home: Home) -> None:
+    kept = opened(url)
+    save(kept, 100)
+    more(kept, 200)
+    home.write(home.names("more-")[0], b"torn")
+    again = opened(url, "b")
+    assert told(again.load([PARTITION], 2)[PARTITION]) == (100, [{}])
+    save(again, 150, generation=2, seen="again")
+    assert told(load(url, 2)) == (150, [{"seen": "again"}])
 
 
-def test_two_damaged_states_are_an_error_with_a_remedy(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100)
-    save(folder, 200)
-    for name in states(home):
-        (home / name).write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match="restore the folder from a backup, or move it away") as told:
-        folder.load(*PARTITION)
-    assert str(home) in str(told.value)
+def test_nothing_whole_is_an_error_with_a_remedy(url: str, home: Home) -> None:
+    kept = opened(url)
+    save(kept, 100)
+    save(kept, 200)
+    for name in home.names("whole-"):
+        home.write(name, b"torn")
+    with pytest.raises(CheckpointError, match="restore it from a backup, or move it away") as said:
+        load(url)
+    assert HOME in str(said.value)
 
 
-def test_a_damaged_first_state_is_an_error_too(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100)
-    (home / "state-0.msgpack").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match="neither checkpoint"):
-        folder.load(*PARTITION)
+def test_a_checkpoint_of_another_format_is_refused(url: str, home: Home) -> None:
+    save(opened(url), 100)
+    (name,) = home.names("manifest-")
+    home.write(name, home.read(name).replace(b'"version":2', b'"version":99'))
+    with pytest.raises(CheckpointError, match="format 99, this program reads 2: run the version that wrote them"):
+        load(url)
 
 
-@pytest.mark.parametrize("manifest", [b"", b"{}", b"\xff\xff", b'{"version": "\xff"}', b"[1]"])
-def test_a_damaged_manifest_is_an_error_with_a_remedy(folder: CheckpointFolder, home: Path, manifest: bytes) -> None:
-    save(folder, 100)
-    (home / MANIFEST).write_bytes(manifest)
-    with pytest.raises(CheckpointError, match="move") as told:
-        folder.load(*PARTITION)
-    assert str(home / MANIFEST) in str(told.value)
-
-
-def test_a_checkpoint_of_another_version_is_refused(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100)
-    manifest = json.loads((home / MANIFEST).read_bytes())
-    (home / MANIFEST).write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(CheckpointError, match="format 99, this program reads 1: run the version that wrote them"):
-        folder.load(*PARTITION)
-
-
-def test_what_can_not_be_read_is_an_error_not_an_empty_memory(folder: CheckpointFolder, home: Path) -> None:
-    save(folder, 100)
-    (home / MANIFEST).unlink()
-    (home / MANIFEST).mkdir()  # stands for any file that the system refuses to read
-    with pytest.raises(CheckpointError, match="can't be read"):
-        folder.load(*PARTITION)
-
-
-class Crash(BaseException):
-    """The end of the process."""
-
-
-def crash(*_: object) -> None:
-    raise Crash
-
-
-def test_a_crash_before_the_manifests_leaves_every_partition_as_it_was(
-    folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = [("t", 0), ("t", 1)]
-    folder.save({partition: Checkpoint(10, {"seen": 1}) for partition in both})
-    with monkeypatch.context() as crashing:
-        crashing.setattr(folder, "_make_valid", crash)
-        with pytest.raises(Crash):
-            folder.save({partition: Checkpoint(20, {"seen": 2}) for partition in both})
-    for partition in both:
-        assert folder.load(*partition) == Checkpoint(10, {"seen": 1})
-    folder.save({partition: Checkpoint(30, {"seen": 3}) for partition in both})
-    for partition in both:
-        assert folder.load(*partition) == Checkpoint(30, {"seen": 3})
-
-
-def test_a_disk_that_fails_leaves_the_old_checkpoint_valid(
-    folder: CheckpointFolder, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(folder, 10, seen=1)
+def test_a_disk_that_fails_leaves_the_old_checkpoint_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, home = opened(str(tmp_path)), tmp_path / HOME
+    save(kept, 10, seen=1)
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -187,38 +172,72 @@ def test_a_disk_that_fails_leaves_the_old_checkpoint_valid(
     with monkeypatch.context() as failing:
         failing.setattr("os.write", full)
         with pytest.raises(CheckpointError, match="No space left"):
-            save(folder, 20, seen=2)
-    assert folder.load(*PARTITION) == Checkpoint(10, {"seen": 1})
-    save(folder, 30, seen=3)
-    assert folder.load(*PARTITION) == Checkpoint(30, {"seen": 3})
+            more(kept, 20, seen=2)
+    assert told(load(str(tmp_path))) == (10, [{"seen": 1}])
+    assert kept.wants_whole(PARTITION), "what the failed one held is in no other"
+    save(kept, 30, seen=3)
+    assert told(load(str(tmp_path))) == (30, [{"seen": 3}])
     assert not list(home.glob("*.draft"))
 
 
-def test_only_the_owner_can_read_what_is_saved(folder: CheckpointFolder, tmp_path: Path, home: Path) -> None:
-    save(folder, 1)
-    save(folder, 2)
-
-    def mode(path: Path) -> int:
-        return stat.S_IMODE(path.stat().st_mode)
-
-    assert mode(tmp_path / "score") == 0o700
-    assert mode(home) == 0o700
-    assert {mode(file) for file in home.iterdir()} == {0o600}
+def test_only_the_owner_can_read_what_is_saved(tmp_path: Path) -> None:
+    kept = opened(str(tmp_path / "state"))
+    save(kept, 1)
+    save(kept, 2)
+    paths = list((tmp_path / "state").rglob("*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_file()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o700}
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/state", "http://host/state", "hdfs://x"])
-def test_a_url_that_names_no_folder_is_refused(url: str) -> None:
-    with pytest.raises(CheckpointError, match="not supported; give a `file://` URL or a path"):
-        CheckpointFolder(url, "score")
+def test_partitions_and_stages_keep_apart(url: str) -> None:
+    score, correlate = (CheckpointStore(url, stage) for stage in ("score", "correlate"))
+    score.save({("t", n): (n, Piece({"of": f"t-{n}"}, whole=True)) for n in (0, 1)})
+    correlate.save({("t", 0): (3, Piece({"of": "correlate"}, whole=True))})
+    assert told(score.load([("t", 0)])["t", 0]) == (0, [{"of": "t-0"}])
+    assert told(score.load([("t", 1)])["t", 1]) == (1, [{"of": "t-1"}])
+    assert told(correlate.load([("t", 0)])["t", 0]) == (3, [{"of": "correlate"}])
+
+
+def test_a_topic_name_with_slashes_stays_below_the_folder(tmp_path: Path) -> None:
+    topic = "../../../etc/passwd"
+    kept = opened(str(tmp_path / "a" / "b"))
+    kept.save({(topic, 0): (1, Piece({}, whole=True))})
+    assert kept.load([(topic, 0)])[topic, 0] is not None
+    assert {path.parts[len(tmp_path.parts)] for path in tmp_path.rglob("*")} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("s3://bucket/state", r"pip install s3fs"),
+        ("gs://bucket/state", r"pip install gcsfs"),
+        ("nowhere://x", "not supported"),
+        ("data://x/y", "can't be kept in data://x/y/score"),
+    ],
+)
+def test_a_place_that_can_not_be_used_is_told_with_the_remedy(url: str, remedy: str) -> None:
+    with pytest.raises(CheckpointError, match=remedy):
+        opened(url)
 
 
 def test_a_relative_url_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    save(CheckpointFolder("file://./var/state", "score"), 1)
-    assert (tmp_path / "var" / "state" / "score" / "agent-events" / "3" / MANIFEST).is_file()
+    save(opened("file://./var/state"), 1)
+    assert list((tmp_path / "var" / "state" / HOME).glob("manifest-*"))
 
 
 def test_a_folder_that_can_not_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="can't be kept in"):
-        CheckpointFolder(str(tmp_path / "file" / "state"), "score")
+        opened(str(tmp_path / "file" / "state"))
+
+
+def test_what_can_not_be_read_is_an_error_not_an_empty_memory(tmp_path: Path) -> None:
+    kept = opened(str(tmp_path))
+    save(kept, 100)
+    (piece,) = (tmp_path / HOME).glob("whole-*")
+    piece.unlink()
+    piece.mkdir()  # stands for any file that the system refuses to read
+    with pytest.raises(CheckpointError, match="can't be read"):
+        load(str(tmp_path))

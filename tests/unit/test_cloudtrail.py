@@ -6,12 +6,13 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from detector.events import Reject
+from detector.events import Event, Reject
 from detector.formats.cloudtrail import decode
 from detector.formats.cloudtrail.acts import IDENTITY
 from detector.formats.cloudtrail.events import ACTS
 from detector.formats.cloudtrail.resources import RESOURCES
 from detector.formats.cloudtrail.safeguards import SAFEGUARDS
+from detector.formats.parts import Part, events_of
 from tests.support.cloudtrail import ACCOUNT, OTHER, ROLE, message, one, record, role
 
 
@@ -180,7 +181,25 @@ ENVELOPES: Final = {
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_every_envelope_holds_the_same(name: str) -> None:
-    assert decode(msgspec.json.encode(ENVELOPES[name])) == (one("s3:DeleteBucket", {"bucketName": "b"}),)
+    decoded = decode(msgspec.json.encode(ENVELOPES[name]))
+    assert isinstance(decoded, tuple)
+    assert events_of(decoded) == (one("s3:DeleteBucket", {"bucketName": "b"}),)
+
+
+def test_a_bad_record_is_refused_alone_with_its_own_bytes() -> None:
+    records = [record("s3:GetObject"), {"eventName": 7}, record("s3:DeleteBucket", {"bucketName": "b"})]
+    for enveloped in (
+        {"Records": records},
+        {"logEvents": [{"message": msgspec.json.encode(each).decode()} for each in records]},
+    ):
+        decoded = decode(msgspec.json.encode(enveloped))
+        assert isinstance(decoded, tuple)
+        parts = [part for part in decoded if isinstance(part, Part)]
+        assert [type(part.content) for part in parts] == [Event, Reject, Event]
+        assert [part.raw for part in parts] == [msgspec.json.encode(each) for each in records]
+        assert parts[1].content == Reject(
+            "wrong_shape", "Expected `str | null`, got `int` - at `$.eventName`", parts[1].raw
+        )
 
 
 @pytest.mark.parametrize(
@@ -203,15 +222,16 @@ def test_what_is_no_record_is_passed_over(passed_over: Any) -> None:
         (record("s3:GetObject", eventTime="0001-01-01T00:00:00Z"), "wrong_shape"),
         (record("s3:GetObject", eventName=7), "wrong_shape"),
         (record("s3:GetObject", userIdentity="me"), "wrong_shape"),
-        ({"Records": [record("s3:GetObject"), {}]}, "wrong_shape"),
+        ({"Records": [{}]}, "wrong_shape"),
         ({"detail-type": "AWS API Call via CloudTrail", "detail": []}, "wrong_shape"),
         ({"logEvents": [{"message": '{"eventName": '}]}, "not_json"),
     ],
 )
 def test_what_is_wrong_is_named(made: Any, reason: str) -> None:
     answer = decode(msgspec.json.encode(made))
-    assert isinstance(answer, Reject)
-    assert answer.reason == reason
+    (refused,) = [part.content for part in answer if isinstance(part, Part)] if isinstance(answer, tuple) else [answer]
+    assert isinstance(refused, Reject)
+    assert refused.reason == reason
 
 
 def test_a_record_without_a_time_is_left_to_its_reader_to_date() -> None:

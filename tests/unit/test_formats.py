@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from detector.events import Actor, Approval, Destination, Event, Permission, Reject, Target
 from detector.formats import REGISTRY, Decode
-from tests.support import audit_logs, cloudtrail, kubernetes, wild
+from detector.formats.parts import Decoded, Part, events_of
+from tests.support import audit_logs, cloudtrail, kubernetes, ocsf, wild
 from tests.support.checks import must_fail
+from tests.support.cloudevents import cloudevent
 from tests.support.events import event
 from tests.support.otel import message, span
 
 REASONS: Final = frozenset(get_args(get_type_hints(Reject)["reason"]))
 
 # One good message of each format, with every optional part, to be torn and bent.
-GOOD: Final = {
+GOOD: Final[dict[str, bytes]] = {
     "cloudtrail": cloudtrail.message(
         cloudtrail.record(
             "s3:PutBucketPolicy",
@@ -48,6 +50,22 @@ GOOD: Final = {
         authorizationInfo=[{"permission": "resourcemanager.projects.setIamPolicy", "granted": True}],
     ),
     "github": audit_logs.github("repo.access", visibility="public", previous_visibility="private", data={"a": [1.5]}),
+    "ocsf": msgspec.json.encode(
+        [
+            ocsf.call(
+                "PutBucketPolicy",
+                3,
+                "s3.amazonaws.com",
+                api={
+                    "operation": "PutBucketPolicy",
+                    "service": {"name": "s3.amazonaws.com"},
+                    "request": {"data": '{"bucketName": "b", "bucketPolicy": {"Statement": [{"Effect": "Allow"}]}}'},
+                },
+                unmapped={"responseElements.a.b": "[1.5]", "additionalEventData": {"bytesTransferredOut": 9.5}},
+            ),
+            ocsf.record(3006, 3, group={"name": "copy"}, user=ocsf.BOB, traffic={"bytes_out": 1}, enrichments=[{}]),
+        ]
+    ),
     "okta": audit_logs.okta(
         "user.account.privilege.grant",
         ("User", "bob@acme.example"),
@@ -77,6 +95,11 @@ GOOD: Final = {
     ),
 }
 
+GOOD["cloudevents"] = b"[%s]" % b",".join(
+    cloudevent(GOOD[inner], type="copy", subject="copy") for inner in ("native", "otel", "cloudtrail")
+)
+GOOD["auto"] = b"[%s]" % b",".join(GOOD[inner] for inner in ("native", "kubernetes", "okta", "github"))
+
 formats = pytest.mark.parametrize("name", REGISTRY)
 quickly = pytest.mark.timeout(60)
 unhurried = settings(deadline=None)
@@ -91,21 +114,31 @@ def is_json(raw: bytes) -> bool:
     return True
 
 
-def check_answer(decode: Decode, raw: bytes) -> tuple[Event, ...] | Reject:
+def check_answer(decode: Decode, raw: bytes) -> Decoded:
     """Whatever the bytes: events, or a reject that has them, a reason that is known, and a sentence."""
     try:
         answer = decode(raw)
     except Exception as error:
         raise AssertionError(f"raised {error!r}") from error
     if isinstance(answer, Reject):
-        assert answer.reason in REASONS
-        assert answer.detail
-        assert answer.raw == raw
-    else:
-        assert isinstance(answer, tuple)
-        assert answer or is_json(raw)  # nothing of ours may be in it, but it must have been understood
-        assert all(isinstance(item, Event) for item in answer)
+        check_reject(answer, raw)
+        return answer
+    assert isinstance(answer, tuple)
+    assert answer or is_json(raw)  # nothing of ours may be in it, but it must have been understood
+    for item in answer:
+        assert isinstance(item, Event | Part)
+        if isinstance(item, Part):
+            assert isinstance(item.raw, bytes)
+            assert isinstance(item.content, Event | Reject)
+            if isinstance(item.content, Reject):
+                check_reject(item.content, item.raw)
     return answer
+
+
+def check_reject(reject: Reject, raw: bytes) -> None:
+    assert reject.reason in REASONS
+    assert reject.detail
+    assert reject.raw == raw
 
 
 def refused(name: str, raw: bytes) -> str:
@@ -114,26 +147,34 @@ def refused(name: str, raw: bytes) -> str:
     return answer.reason
 
 
-def raises(raw: bytes) -> tuple[Event, ...] | Reject:
+def raises(raw: bytes) -> Decoded:
     """A format that leaves its library's exceptions to others."""
     return (msgspec.json.decode(raw, type=Event),)
 
 
-def shrugs(raw: bytes) -> tuple[Event, ...] | Reject:
+def shrugs(raw: bytes) -> Decoded:
     """A format that says nothing of what it does not understand."""
     return () if raw == b"{" else Reject("not_json", "", raw)
+
+
+def mislays(raw: bytes) -> Decoded:
+    """A format that gives a part of a message other bytes than those it is about."""
+    return (Part(Reject("not_json", "no", raw), b""),)
 
 
 def test_the_contract_fails_formats_that_break_it() -> None:
     must_fail(lambda: check_answer(raises, b"{"))
     must_fail(lambda: check_answer(shrugs, b"{"))
     must_fail(lambda: check_answer(shrugs, b"["))
+    must_fail(lambda: check_answer(mislays, b"["))
 
 
 def test_every_format_has_a_good_message() -> None:
     assert set(GOOD) == set(REGISTRY)
     for name, raw in GOOD.items():
-        assert isinstance(check_answer(REGISTRY[name], raw), tuple)
+        answer = check_answer(REGISTRY[name], raw)
+        assert isinstance(answer, tuple)
+        assert events_of(answer)
 
 
 @formats
@@ -229,7 +270,7 @@ def test_the_control_group_of_native_fields_is_good() -> None:
 def test_of_a_repeated_key_the_last_one_counts() -> None:
     decoded = REGISTRY["native"](native()[:-1] + b', "id": "e-2"}')
     assert isinstance(decoded, tuple)
-    assert decoded[0].id == "e-2"
+    assert events_of(decoded)[0].id == "e-2"
 
 
 def test_an_expiry_at_the_end_of_time_is_good() -> None:
@@ -240,7 +281,7 @@ def test_an_expiry_at_the_end_of_time_is_good() -> None:
 def test_control_characters_stay_data() -> None:
     decoded = REGISTRY["native"](native(id=b'"\\u0000\\u001b[31m\x7f"'))
     assert isinstance(decoded, tuple)
-    assert decoded[0].id == "\x00\x1b[31m\x7f"
+    assert events_of(decoded)[0].id == "\x00\x1b[31m\x7f"
 
 
 def test_unknown_fields_are_passed_over() -> None:

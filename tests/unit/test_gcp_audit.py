@@ -8,6 +8,7 @@ import pytest
 
 from detector.events import Event, Permission, Reject
 from detector.formats.gcp_audit import decode
+from detector.formats.parts import events_of
 from tests.support.audit_logs import ROBOT, deltas, gcp
 
 ACCOUNT = f"projects/-/serviceAccounts/{ROBOT}"
@@ -17,7 +18,7 @@ COMPUTE, LOGGING = "compute", "logging"
 def events(raw: bytes) -> tuple[Event, ...]:
     answer = decode(raw)
     assert not isinstance(answer, Reject), answer
-    return answer
+    return events_of(answer)
 
 
 def only(raw: bytes) -> Event:

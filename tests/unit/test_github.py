@@ -8,13 +8,14 @@ import pytest
 from detector.events import Event, Reject
 from detector.formats.audit import UNDATED
 from detector.formats.github import decode
+from detector.formats.parts import events_of
 from tests.support.audit_logs import github, webhook
 
 
 def only(raw: bytes) -> Event:
     answer = decode(raw)
     assert not isinstance(answer, Reject), answer
-    (found,) = answer
+    (found,) = events_of(answer)
     return found
 
 

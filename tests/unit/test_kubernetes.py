@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detector.events import Event, Reject
 from detector.formats.kubernetes import decode
 from detector.formats.kubernetes.events import MEANINGS
+from detector.formats.parts import Part, events_of
 from tests.support.kubernetes import audited, binding, one, raw
 
 MALLORY = {"kind": "User", "name": "mallory"}
@@ -27,13 +28,15 @@ BUILT_IN = "system:serviceaccount:kube-system"
 def events(message: Any) -> tuple[Event, ...]:
     decoded = decode(raw(message))
     assert isinstance(decoded, tuple), decoded
-    return decoded
+    return events_of(decoded)
 
 
 def refused(message: Any) -> str:
     decoded = decode(raw(message))
-    assert isinstance(decoded, Reject), decoded
-    return decoded.reason
+    parts = decoded if isinstance(decoded, tuple) else (decoded,)
+    (reject,) = [part.content if isinstance(part, Part) else part for part in parts]
+    assert isinstance(reject, Reject), decoded
+    return reject.reason
 
 
 def test_a_request_is_named_placed_and_timed() -> None:
@@ -68,7 +71,7 @@ def test_a_request_is_named_placed_and_timed() -> None:
         ("patch", "widgets", "call"),
         ("delete", "namespaces", "delete"),
         ("delete", "persistentvolumes", "delete"),
-        ("deletecollection", "events", "delete"),
+        ("deletecollection", "pods", "delete"),
         ("create", "pods/eviction", "delete"),
     ],
 )
@@ -167,6 +170,16 @@ def test_a_list_holds_several_events() -> None:
     items = [audited("get", "pods", auditID="a"), audited("get", "pods", auditID="b", stage="RequestReceived")]
     found = events({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [*items, audited("delete", "pods")]})
     assert [event.id for event in found] == ["cluster/a", "cluster/a-1"]
+
+
+def test_a_bad_event_of_a_list_is_refused_alone_with_its_own_bytes() -> None:
+    items = [audited("get", "pods", auditID="a"), {"kind": "Event", "user": 7}, audited("get", "pods", auditID="b")]
+    decoded = decode(raw({"kind": "EventList", "items": items}))
+    assert isinstance(decoded, tuple)
+    parts = [part for part in decoded if isinstance(part, Part)]
+    assert [part.raw for part in parts] == [raw(item) for item in items]
+    assert [type(part.content) for part in parts] == [Event, Reject, Event]
+    assert parts[0].content == events(items[0])[0]
 
 
 def test_events_without_ids_get_different_ones_that_repeat() -> None:

@@ -8,6 +8,7 @@ import pytest
 from detector.events import Event, Reject
 from detector.formats.audit import EPOCH, UNDATED
 from detector.formats.okta import decode
+from detector.formats.parts import events_of
 from tests.support.audit_logs import okta
 
 BOB, GROUP, APP = ("User", "bob@acme.example"), ("UserGroup", "admins"), ("AppInstance", "payroll")
@@ -16,7 +17,7 @@ BOB, GROUP, APP = ("User", "bob@acme.example"), ("UserGroup", "admins"), ("AppIn
 def only(raw: bytes) -> Event:
     answer = decode(raw)
     assert not isinstance(answer, Reject), answer
-    (found,) = answer
+    (found,) = events_of(answer)
     return found
 
 

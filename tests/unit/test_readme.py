@@ -64,9 +64,10 @@ def test_the_example_events_are_one_of_each_kind() -> None:
     assert sorted(kinds) == sorted(KINDS)
 
 
-def test_the_example_configuration_is_valid() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert parse(text, "README.md").charters.roles
+def test_the_example_configurations_are_valid() -> None:
+    service, read = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert parse(service, "README.md").charters.roles
+    assert parse(read, "README.md").sources
 
 
 def test_every_detector_is_told() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.checkpoint import Checkpoint, CheckpointFolder
+from detector.checkpoints import Checkpoint, CheckpointStore
 from detector.score_stage import WAITING_MOST, ScoreStage
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
@@ -193,7 +193,7 @@ def run(folder: Path, *turns: Polled, partitions: list[Partition]) -> FakeSource
 
 
 def saved(folder: Path, partition: Partition) -> Checkpoint:
-    checkpoint = CheckpointFolder(str(folder), "score").load(*partition)
+    checkpoint = CheckpointStore(str(folder), "score").load([partition])[partition]
     assert checkpoint is not None
     return checkpoint
 
@@ -211,8 +211,10 @@ def test_an_unmoved_partition_is_saved_again_when_the_peers_exchanged(tmp_path: 
     run(tmp_path, both, next_hour, partitions=[P0, P1])
     first, second = (saved(tmp_path, partition) for partition in (P0, P1))
     assert (first.offset, second.offset) == (2, 1)
-    assert first.state["scoring"]["priors_version"] == second.state["scoring"]["priors_version"]
-    assert second.state["scoring"]["published"], "what the exchange published of the partition that stood still"
+    assert first.parts[-1].head["scoring"]["priors_version"] == second.parts[-1].head["scoring"]["priors_version"]
+    assert second.parts[-1].head["scoring"]["published"], (
+        "what the exchange published of the partition that stood still"
+    )
 
 
 @pytest.mark.parametrize("length", [(30, 50, 70), (96, 96, 96)], ids=["in the middle", "just before the harm"])

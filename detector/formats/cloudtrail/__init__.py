@@ -2,19 +2,19 @@
 
 A message is one record, a log file (`{"Records": [...]}`), an EventBridge event ("AWS API Call via CloudTrail")
 or what CloudWatch Logs hands on (`{"logEvents": [...]}`), unpacked. Digests, insights and other services' events
-in these envelopes are passed over, so a message may hold no event at all; a record that lacks what an event needs
-refuses the message.
+in these envelopes are passed over, so a message may hold no event at all; of several records, one that lacks what
+an event needs is refused alone.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from detector.events import Event, Reject
-from detector.formats.audit import BadRecordError, read
+from detector.events import Event
+from detector.formats.audit import BadRecordError, each, read
 from detector.formats.cloudtrail.call import Record
 from detector.formats.cloudtrail.events import to_event
+from detector.formats.parts import Decoded, Part
 
 _INSIGHT: Final = "AwsCloudTrailInsight"
 
@@ -26,7 +26,7 @@ class _LogEvent(msgspec.Struct):
 class _Message(Record, rename="camel"):
     """A record, or an envelope around some: whichever fields are there."""
 
-    records: list[Record] | None = msgspec.field(default=None, name="Records")
+    records: list[msgspec.Raw] | None = msgspec.field(default=None, name="Records")
     log_events: list[_LogEvent] | None = None
     detail_type: str | None = msgspec.field(default=None, name="detail-type")
     detail: msgspec.Raw = msgspec.Raw(b"null")
@@ -36,7 +36,7 @@ _DECODER: Final = msgspec.json.Decoder(_Message)
 _RECORD: Final = msgspec.json.Decoder(Record)
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+def decode(raw: bytes) -> Decoded:
     """The events of a message in its order, perhaps none.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
@@ -47,23 +47,23 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     return read(raw, _events)
 
 
-def _events(raw: bytes) -> tuple[Event, ...]:
-    return tuple(to_event(record) for record in _records(raw) if record.event_type != _INSIGHT)
-
-
-def _records(raw: bytes) -> Iterator[Record]:
+def _events(raw: bytes) -> tuple[Event | Part, ...]:
     message = _DECODER.decode(raw)
     if message.event_name is not None:
-        yield message
-    elif message.records is not None:
-        yield from message.records
-    elif message.log_events is not None:
-        for item in message.log_events:
-            text = item.message or ""
-            if '"eventName"' in text:  # a log group may hold other lines
-                yield _RECORD.decode(text)
-    elif message.detail_type is not None:
-        if message.detail_type.endswith("via CloudTrail"):
-            yield _RECORD.decode(message.detail)
-    else:
-        raise BadRecordError("no CloudTrail: neither eventName nor Records, logEvents or a detail-type")
+        return _of_record(message)
+    if message.records is not None:
+        return each(message.records, _record)
+    if message.log_events is not None:
+        texts = (item.message or "" for item in message.log_events)
+        return each([text.encode() for text in texts if '"eventName"' in text], _record)  # there may be other lines
+    if message.detail_type is not None:
+        return _record(0, bytes(message.detail)) if message.detail_type.endswith("via CloudTrail") else ()
+    raise BadRecordError("no CloudTrail: neither eventName nor Records, logEvents or a detail-type")
+
+
+def _record(_place: int, raw: bytes) -> tuple[Event, ...]:
+    return _of_record(_RECORD.decode(raw))
+
+
+def _of_record(record: Record) -> tuple[Event, ...]:
+    return () if record.event_type == _INSIGHT else (to_event(record),)

@@ -106,6 +106,18 @@ def wide_range(text: str) -> bool | None:
     return network.prefixlen < _WIDE[network.version] and (network.is_global or network.prefixlen <= 1)
 
 
+def single_host(text: str) -> bool:
+    """Whether an address range holds one address.
+
+    >>> single_host("192.0.2.7/32"), single_host("192.0.2.0/24"), single_host("sg-1")
+    (True, False, False)
+    """
+    try:
+        return ipaddress.ip_network(text, strict=False).num_addresses == 1
+    except ValueError:
+        return False
+
+
 def _left_by_denial(operator: str, key: str, values: list[str]) -> Level:
     if not _DENIES.fullmatch(operator):
         return "public"

@@ -25,7 +25,7 @@ from detector.formats.cloudtrail.policy import strongest
 from detector.formats.cloudtrail.resources import RESOURCES
 from detector.formats.cloudtrail.safeguards import SAFEGUARDS
 from detector.formats.cloudtrail.settings import PORTAL_ROLE
-from detector.formats.cloudtrail.sharing import bucket_acl, optional_policy
+from detector.formats.cloudtrail.sharing import bucket_acl, optional_policy, resource_policy, statement
 
 ACTS: Final[dict[str, Act]] = {**IDENTITY, **RESOURCES, **SAFEGUARDS}
 
@@ -33,6 +33,13 @@ _PERHAPS_POLICY: Final = by(optional_policy)
 _READS: Final = re.compile(r"(Get|List|Describe|Head|Lookup|Search|Check|Validate|Preview|Simulate|Test)(?![a-z])")
 _DELETES: Final = re.compile(r"(BatchDelete|Delete|Terminate|Purge|Destroy)(?![a-z])")
 _DENIED: Final = re.compile(r"(?i)denied|unauthori[sz]ed|forbidden|authfailure|notauthorized|invalidclienttoken")
+# Whom S3 and others let in without a name; what AWS attaches to a user whose key it found in public.
+_POLICY_READERS: Final = (resource_policy, optional_policy, statement)
+_NOBODY: Final = "ANONYMOUS_PRINCIPAL"
+_QUARANTINE: Final = "AWSCompromisedKeyQuarantine"
+_REMOTE: Final = frozenset(
+    {"ssm:SendCommand", "ssm:StartSession", "ssm:ResumeSession", "ecs:ExecuteCommand", "ssm:StartAutomationExecution"}
+)
 _CONSOLE: Final = re.compile(r"(?i)console[.-]|signin\.amazonaws\.com|^AWS-Console|Mozilla/")
 
 
@@ -67,7 +74,7 @@ def to_event(record: Record) -> Event:
         records=records,
         permission=permission,
         outcome=outcome,
-        attributes=_kept(call, permission) | ({UNDATED: True} if time == EPOCH else {}),
+        attributes=_kept(call, act, permission) | ({UNDATED: True} if time == EPOCH else {}),
     )
 
 
@@ -219,7 +226,7 @@ def _caller(call: Call) -> str:
     return (identity and identity.account_id) or call.account
 
 
-def _kept(call: Call, permission: Permission | None) -> dict[str, Any]:
+def _kept(call: Call, act: Act, permission: Permission | None) -> dict[str, Any]:
     """What helps an analyst and is nobody's secret."""
     record, identity = call.record, call.record.user_identity or Identity()
     session = identity.session_context
@@ -238,10 +245,42 @@ def _kept(call: Call, permission: Permission | None) -> dict[str, Any]:
         "request_id": record.request_id,
         "vpc_endpoint_id": record.vpc_endpoint_id,
     }
+    found |= _identity(call, identity)
     kept = {k: v[:256] if type(v) is str else v for k, v in found.items() if v is not None and v != ""}
     if permission is not None and permission.grantee:
         kept |= _outsider(permission.grantee, call)
-    return kept
+    # A policy that lets in none but the house's own people and the services of AWS.
+    ours = permission is not None and permission.audience != "public" and "grantee_account" not in kept
+    return kept | {"private": True} if ours and act.read in _POLICY_READERS else kept
+
+
+def _identity(call: Call, identity: Identity) -> dict[str, Any]:
+    """What is strange about who called, as the record tells it."""
+    root = identity.type == "Root" and not identity.invoked_by and call.record.event_type != "AwsServiceEvent"
+    people = identity.type in {"Root", "IAMUser"}  # for others their own house asks for the second factor
+    factors = _extra(call, "MFAUsed") if call.key == "signin:ConsoleLogin" and people else ""
+    return {
+        "anonymous": True if _NOBODY in {identity.account_id, identity.principal_id} else None,
+        "root": True if root or call.key == "sts:AssumeRoot" else None,
+        "second_factor": {"Yes": True, "No": False}.get(factors),
+        "alarm": True if _QUARANTINE in call.text("policyarn") and call.operation.startswith("Attach") else None,
+        "remote_command": call.operation if call.key in _REMOTE else None,
+        "whole": _whole(call),
+    }
+
+
+def _extra(call: Call, name: str) -> str:
+    """A word of the record's additional data; "" without one."""
+    extra = call.record.additional_event_data
+    value = extra.get(name) if isinstance(extra, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _whole(call: Call) -> str | None:
+    """What a read asked for all of."""
+    if call.key == "secretsmanager:BatchGetSecretValue" and not items(call.get("secretidlist")):
+        return "secrets"
+    return "parameters" if call.key == "ssm:GetParametersByPath" and call.text("path") == "/" else None
 
 
 def _outsider(grantee: str, call: Call) -> dict[str, str]:

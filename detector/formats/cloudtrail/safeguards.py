@@ -45,6 +45,9 @@ SAFEGUARDS: Final[Mapping[str, Act]] = {
     ),
     "guardduty:UpdateDetector": by(settings.off("enable", safeguard="threat detection")),
     **every(disable("threat detection, by a list of trusted addresses"), "guardduty", "CreateIPSet UpdateIPSet"),
+    "guardduty:ArchiveFindings": disable("threat findings"),
+    "securityhub:BatchUpdateFindings": by(settings.suppressed),
+    **every(disable("AI guardrail"), "bedrock", "DeleteGuardrail"),
     **every(by(settings.findings_filter), "guardduty", "CreateFilter UpdateFilter"),
     **every(
         disable("security posture checks"),

@@ -99,12 +99,33 @@ def database(call: Call) -> Permission | None:
     return None
 
 
+def snapshot(call: Call) -> Kind:
+    """A copy of a database, but for those that the service itself or AWS Backup makes by a plan."""
+    answer = call.record.response_elements
+    made = answer.get("snapshotType") if isinstance(answer, dict) else None
+    name = call.text("dbsnapshotidentifier", "dbclustersnapshotidentifier", "targetdbsnapshotidentifier")
+    planned = made in {"automated", "awsbackup"} or name.startswith(("rds:", "awsbackup:"))
+    return "call" if planned else "transfer"
+
+
 def function_url(call: Call) -> Permission | None:
     """A function's own address, with or without a question who calls."""
     asks = call.text("authtype")
     if asks == "NONE":
         return Permission("widen", "*", "public", privilege="lambda:InvokeFunctionUrl")
     return Permission("grant", privilege="lambda:InvokeFunctionUrl") if asks else None
+
+
+def function_layers(call: Call) -> Permission | None:
+    """Code of others that a function runs from now on before its own."""
+    layers = [str(layer) for layer in items(call.get("layers"))]
+    return Permission("widen", layers[0][:512], "unknown", privilege="function layer") if layers else None
+
+
+def suppressed(call: Call) -> Permission | None:
+    """Security findings marked so that nobody looks at them."""
+    hidden = inner(call, "workflow.status") == "SUPPRESSED"
+    return Permission("disable", privilege="threat findings") if hidden else None
 
 
 def cluster(call: Call) -> Permission | None:
@@ -123,6 +144,8 @@ def instance_attribute(call: Call) -> Permission | None:
     """An instance's protection against being ended, or its firewall groups."""
     if call.flag("disableapitermination") is False:
         return Permission("disable", privilege="termination protection")
+    if call.get("userdata") is not None:  # what the machine runs at its next start, as root
+        return Permission("widen", privilege="startup script")
     return Permission("grant", privilege="security groups") if call.get("groupset", "groups") else None
 
 

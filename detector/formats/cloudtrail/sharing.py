@@ -6,9 +6,9 @@ Every reader answers with the change, or None where the call changes nobody's re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from detector.events import Audience, Permission
+from detector.events import Audience, Change, Permission
 from detector.formats.cloudtrail.call import Call, inner, items
-from detector.formats.cloudtrail.conditions import wide_range
+from detector.formats.cloudtrail.conditions import single_host, wide_range
 from detector.formats.cloudtrail.policy import allowed, document, listed, names_principals, reach, strongest
 
 Reader = Callable[[Call], Permission | None]
@@ -44,9 +44,18 @@ def resource_policy(call: Call) -> Permission | None:
     who = reach(found, call.account)
     if who.audience is None:
         return Permission("narrow", privilege=who.privilege or "resource policy")
-    return Permission(
-        "widen" if who.audience == "public" else "grant", who.grantee, who.audience, privilege=who.privilege
-    )
+    # Of whom a policy lets in, a stranger is the news, even where more of the house's own are named.
+    owner = next((name for name in who.outsiders if name in (who.grantee or "")), None)
+    stranger = who.outsiders[0] if who.outsiders and owner is None and who.audience != "public" else None
+    change: Change = "widen" if who.audience == "public" else "grant"
+    return Permission(change, stranger or who.grantee, who.audience, privilege=who.privilege)
+
+
+def trust_policy(call: Call) -> Permission | None:
+    """Who may take on a role; where that can't be read, there is still a new door."""
+    found = resource_policy(call)
+    unread = found is not None and found.privilege == "resource policy" and found.change == "grant"
+    return Permission("grant", privilege="assume role") if unread else found
 
 
 def optional_policy(call: Call) -> Permission | None:
@@ -240,11 +249,15 @@ def ingress(call: Call) -> Permission | None:
     sources = [source for rule in rules for source in _sources(rule)] or ([plain] if plain else [])
     ranges = [(source, wide_range(source)) for source in sources]
     first = rules[0] if rules else call.params
-    privilege = f"ingress {first.get('ipProtocol', 'any')} {first.get('fromPort', 'any')}-{first.get('toPort', 'any')}"
+    # What guards a database alone is a door to its data.
+    what = "ingress" if call.service == "ec2" else "connect"
+    privilege = f"{what} {first.get('ipProtocol', 'any')} {first.get('fromPort', 'any')}-{first.get('toPort', 'any')}"
     public = next((source for source, wide in ranges if wide), None)
     if public:
         return Permission("widen", public, "public", privilege=privilege)
-    return Permission("widen", sources[0][:512] if sources else None, "group", privilege=privilege)
+    hosts = bool(sources) and call.service == "ec2" and all(single_host(source) for source in sources)
+    audience: Audience = "user" if hosts else "group"
+    return Permission("widen", sources[0][:512] if sources else None, audience, privilege=privilege)
 
 
 def _sources(rule: dict[str, Any]) -> Iterable[str]:
@@ -268,5 +281,5 @@ def network_entry(call: Call) -> Permission | None:
     source = call.text("cidrblock", "ipv6cidrblock")
     if call.text("ruleaction") != "allow":
         return Permission("narrow", source[:512] or None, privilege="ingress")
-    audience: Audience = "public" if wide_range(source) else "group"
+    audience: Audience = "public" if wide_range(source) else "user" if single_host(source) else "group"
     return Permission("widen", source[:512] or None, audience, privilege=f"ingress protocol {call.text('aclprotocol')}")

@@ -2,7 +2,7 @@
 
 | event | entry |
 | --- | --- |
-| id | `insertId` with its log's name; a digest of the message without one |
+| id | `insertId` with its log's name; a digest of the entry without one |
 | actor | `authenticationInfo`; a person by an e-mail address, Google's own accounts as services |
 | action | `methodName` |
 | target | `gs://bucket/object`, else `gcp://` and `resourceName` |
@@ -10,28 +10,35 @@
 | outcome | `status.code`: 7 and 16 are denials |
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from detector.events import Event, Reject, Target
-from detector.formats.audit import EPOCH, UNDATED, Meaning, digest, first, kept, read, text
+from detector.formats.audit import EPOCH, STATEMENT, UNDATED, Meaning, digest, each, first, kept, read, text
 from detector.formats.gcp_audit.call import Call, Entry, outside
 from detector.formats.gcp_audit.methods import meanings
+from detector.formats.kubernetes import decode as of_cluster
+from detector.formats.parts import Decoded, Part, events_of
 
 
 class _Message(Entry, rename="camel"):
     """An entry, or the answer of `entries.list`."""
 
-    entries: list[Entry] | None = None
+    entries: list[msgspec.Raw] | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Message | list[Entry])
+_DECODER: Final = msgspec.json.Decoder(_Message | list[msgspec.Raw])
+_ENTRY: Final = msgspec.json.Decoder(Entry)
+_NOBODY: Final = frozenset({"system:anonymous", "system:unauthenticated", "allUsers"})
+# How Google Workspace calls sign-ons and accounts that it finds suspicious itself.
+_ALARMS: Final = re.compile(r"(?i)suspicious|govAttackWarning|accountDisabled(?!Generic)|passwordLeak|hijack")
 _SECRETS: Final = ("secretmanager", "cloudkms")
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+def decode(raw: bytes) -> Decoded:
     """The events of a message: one a call, and one a binding of a policy that changed.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
@@ -40,16 +47,23 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     return read(raw, _events)
 
 
-def _events(raw: bytes) -> tuple[Event, ...]:
+def _events(raw: bytes) -> tuple[Event | Part, ...]:
     message = _DECODER.decode(raw)
     if isinstance(message, list):
-        entries: Iterable[Entry] = message
-    else:
-        entries = message.entries if message.entries is not None else (message,)
-    return tuple(event for place, entry in enumerate(entries) for event in _of_entry(entry, raw, place))
+        return each(message, _entry)
+    return tuple(_of_entry(message, raw)) if message.entries is None else each(message.entries, _entry)
 
 
-def _of_entry(entry: Entry, raw: bytes, place: int) -> Iterable[Event]:
+def _entry(place: int, raw: bytes) -> tuple[Event, ...]:
+    return tuple(_of_entry(_ENTRY.decode(raw), raw, place))
+
+
+def _of_entry(entry: Entry, raw: bytes, place: int = 0) -> Iterator[Event]:
+    if entry.proto_payload is not None and entry.proto_payload.service_name == "k8s.io":
+        inside = of_cluster(raw)  # a cluster's requests mean the same wherever they are logged
+        if not isinstance(inside, Reject):
+            yield from events_of(inside)
+            return
     call = Call(entry)
     log = entry.log_name or entry.exported_log_name or call.project
     own = entry.insert_id or entry.exported_insert_id
@@ -78,6 +92,7 @@ def _event(call: Call, meaning: Meaning, name: str) -> Event:
         trace_id=text(entry.trace) or None,
         outcome=call.outcome,
         attributes=_attributes(call, payload.service_name or "")
+        | ({STATEMENT: meaning.statement} if meaning.statement else {})
         | ({"grantee_outside": True} if granted and outside(granted.grantee, call.actor()) else {}),
     )
 
@@ -92,6 +107,8 @@ def _attributes(call: Call, service: str) -> dict[str, object]:
         "permissions": ", ".join(dict.fromkeys(call.permissions[:8])),
         "key_name": text(who.service_account_key_name if who else ""),
         "operation": text(call.entry.operation.id if call.entry.operation else ""),
+        "alarm": True if _ALARMS.search(call.operation) else None,
+        "anonymous": True if call.actor().id in _NOBODY else None,
         "status_code": call.payload.status.code if call.payload.status else None,
     }
     return kept(found) | ({UNDATED: True} if call.time == EPOCH else {})

@@ -38,6 +38,12 @@ _RUN_AS: Final = Act("permission", "inherit", "iam.serviceAccounts.actAs", "user
 _PERIMETER: Final = Act("permission", "widen", "service perimeter", "org")
 _TRUST: Final = Act("permission", "grant", "credential:identity provider", "group")
 
+# Ways to copy a machine's disk whole.
+_COPIES: Final = (
+    *("snapshots.insert", "disks.createSnapshot", "images.insert", "images.export", "machineImages.insert"),
+    "instantSnapshots.insert",
+)
+
 # Service and operation -> what it does, whatever its arguments. An operation is the last word of a method's
 # name, or the last two of a REST method's.
 METHODS: Final[Mapping[str, Act]] = {
@@ -53,6 +59,7 @@ METHODS: Final[Mapping[str, Act]] = {
     "iam:UpdateWorkforcePoolProvider": _TRUST,
     "iam:CreateWorkforcePool": _TRUST,
     "iam:UpdateWorkforcePool": _TRUST,
+    "iam:CreateServiceAccount": Act("permission", "grant", "service account", "user"),
     "iam:UndeleteRole": Act("permission", "widen", "custom role", "group"),
     "iam:DeleteRole": Act("permission", "revoke", "custom role", "group"),
     "storage:hmacKeys.create": _credential("HMAC key"),
@@ -80,6 +87,12 @@ METHODS: Final[Mapping[str, Act]] = {
     "compute:instances.addAccessConfig": Act("permission", "widen", "public address"),
     "compute:networks.addPeering": Act("permission", "widen", "network peering", "group"),
     "compute:instances.getSerialPortOutput": Act("access"),
+    **dict.fromkeys((f"compute:{copy}" for copy in _COPIES), Act("transfer")),
+    "dns:managedZones.patch": Act("permission", "widen", "DNS zone", "group"),
+    "dns:managedZones.update": Act("permission", "widen", "DNS zone", "group"),
+    "cloudresourcemanager:CreateTagBinding": Act("permission", "widen", "tag binding", "group"),
+    "admin:AdminService.inboundSsoProfileCreated": _TRUST,
+    "admin:AdminService.inboundSsoProfileUpdated": _TRUST,
     "compute:images.deprecate": Act("call"),
     "logging:DeleteSink": _disable("log sink"),
     "logging:DeleteBucket": _disable("log bucket"),

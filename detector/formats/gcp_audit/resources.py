@@ -97,6 +97,8 @@ def bucket(call: Call) -> Iterator[Meaning]:
         yield _disable("retention policy")
     elif mappings(dig(metadata, "bindingDeltas")) or "storage.buckets.setIamPolicy" in call.permissions:
         yield Meaning("permission", Permission("widen", privilege="setIamPolicy"))
+    elif not call.request and not metadata:  # most logs keep silent about which setting it was
+        yield Meaning("permission", Permission("widen", privilege="bucket settings"))
     else:
         yield Meaning("call")
 
@@ -160,7 +162,8 @@ def bigquery(call: Call) -> Iterator[Meaning]:
         source = text(dig(extract, "sourceTable"))
         size = whole(dig(job, "jobStats", "totalProcessedBytes"))
         place = _bucket(places[0]) if places else None
-        yield Meaning("transfer", uri=uri(f"gcp://{source}") if source else "", destination=place, bytes_out=size)
+        at = uri(f"gcp://{source}") if source else ""
+        yield Meaning("transfer", uri=at, destination=place, bytes_out=size, statement="EXPORT_TABLE")
         return
     copied = dig(config, "tableCopyConfig")
     if copied:
@@ -180,13 +183,15 @@ def _statement(query: Any, job: Any) -> Meaning:
     kind = kind or "_".join(words[:2])
     rows = whole(dig(job, "jobStats", "queryStats", "outputRowCount"))
     if kind.startswith(("DROP", "TRUNCATE", "DELETE")):
-        return Meaning("delete", records=max(1, rows))
+        return Meaning("delete", records=max(1, rows), statement=kind)
     if kind.startswith(("GRANT", "REVOKE")):
         change: Change = "grant" if kind.startswith("GRANT") else "revoke"
         return Meaning("permission", Permission(change, privilege=kind))
     read = whole(dig(job, "jobStats", "totalProcessedBytes")) or whole(dig(job, "jobStatistics", "totalProcessedBytes"))
     destroys_not = kind.startswith(("SELECT", "WITH", "EXPORT", "_")) or not kind
-    return Meaning("transfer" if kind.startswith("EXPORT") else "access" if destroys_not else "call", bytes_in=read)
+    if kind.startswith("EXPORT"):
+        return Meaning("transfer", bytes_in=read, statement=kind)
+    return Meaning("access" if destroys_not else "call", bytes_in=read)
 
 
 def _table(call: Call) -> Meaning:

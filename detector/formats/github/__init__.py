@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detector.events import Actor, Audience, Change, Destination, Event, Outcome, Permission, Reject, Target
+from detector.events import Actor, Audience, Change, Destination, Event, Outcome, Permission, Target
 from detector.formats.audit import (
     EPOCH,
     UNDATED,
@@ -25,6 +25,7 @@ from detector.formats.audit import (
     BadRecordError,
     dig,
     digest,
+    each,
     first,
     joined,
     kept,
@@ -36,8 +37,10 @@ from detector.formats.audit import (
 )
 from detector.formats.github.actions import ALARMS, act_of
 from detector.formats.github.payload import Message, webhook_action, webhook_time
+from detector.formats.parts import Decoded, Part
 
-_DECODER: Final = msgspec.json.Decoder(Message | list[Message])
+_DECODER: Final = msgspec.json.Decoder(Message | list[msgspec.Raw])
+_ENTRY: Final = msgspec.json.Decoder(Message)
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LEVELS: Final = ("none", "read", "pull", "triage", "write", "push", "maintain", "admin")
 _LOWERED: Final = (
@@ -53,7 +56,7 @@ _REACH: Final[dict[str, tuple[Change, Audience]]] = {
 }
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+def decode(raw: bytes) -> Decoded:
     """One event an entry.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
@@ -62,16 +65,18 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     return read(raw, _events)
 
 
-def _events(raw: bytes) -> tuple[Event, ...]:
+def _events(raw: bytes) -> tuple[Event | Part, ...]:
     message = _DECODER.decode(raw)
-    entries = message if isinstance(message, list) else [message]
-    names = tuple(_NAMES.decode(raw)) if isinstance(message, Message) and message.of_webhook else ()
-    return tuple(_event(entry, raw, place, names) for place, entry in enumerate(entries))
+    return each(message, _entry) if isinstance(message, list) else (_event(message, raw),)
 
 
-def _event(entry: Message, raw: bytes, place: int, names: tuple[str, ...]) -> Event:
+def _entry(place: int, raw: bytes) -> tuple[Event, ...]:
+    return (_event(_ENTRY.decode(raw), raw, place),)
+
+
+def _event(entry: Message, raw: bytes, place: int = 0) -> Event:
     hook = entry.of_webhook
-    action = text(webhook_action(entry, names) if hook else entry.action)
+    action = text(webhook_action(entry, tuple(_NAMES.decode(raw))) if hook else entry.action)
     if not action:
         raise BadRecordError("no entry of GitHub's audit log and no webhook payload: action is missing")
     act = _refined(entry, action, act_of(action))
@@ -208,6 +213,14 @@ def _outcome(entry: Message, action: str) -> Outcome:
     return "failure" if failed else "success"
 
 
+def _outside_code(entry: Message) -> str | None:
+    """The fork whose code a run of a workflow took in, where that run holds the repository's own rights."""
+    run = entry.workflow_run
+    source, own = text(dig(run, "head_repository", "full_name")), text(dig(entry.repository, "full_name"))
+    trusted = text(dig(run, "event")) in {"pull_request_target", "workflow_run", "issue_comment"}
+    return source if source and own and source != own and trusted else None
+
+
 def _attributes(entry: Message, action: str) -> dict[str, Any]:
     found: dict[str, object] = {
         "source_ip": text(entry.actor_ip),
@@ -225,6 +238,7 @@ def _attributes(entry: Message, action: str) -> dict[str, Any]:
         "read_only": entry.read_only if isinstance(entry.read_only, bool) else text(entry.read_only),
         "events": joined(words_of(entry.events)),
         "job": text(dig(entry.workflow_job, "name")),
+        "outside_code": _outside_code(entry),
         "forced": True if entry.forced is True else None,
         "alarm": True if action in ALARMS else None,
     }

@@ -166,7 +166,7 @@ TABLE: Final[Mapping[str, Act]] = dict(
 ALARMS: Final = frozenset(
     (
         *("secret_scanning_alert.create", "secret_scanning_alert.created", "secret_scanning_alert.public_leak"),
-        *("secret_scanning_alert.publicly_leaked", "repository_vulnerability_alert.create"),
+        "secret_scanning_alert.publicly_leaked",
         *("secret_scanning_push_protection.bypass", "protected_branch.rejected_ref_update"),
         *("user.sign_in_from_unrecognized_device", "user.sign_in_from_unrecognized_device_and_location"),
     )

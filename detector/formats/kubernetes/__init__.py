@@ -7,13 +7,16 @@ means stands in `kubernetes_events.MEANINGS`; where the policy keeps only metada
 A request that carries a pod, a role, a secret: of it only what a meaning needs is looked at, and none is kept.
 """
 
-from detector.events import Event, Reject
-from detector.formats.audit import read
+from functools import partial
+
+from detector.events import Event
+from detector.formats.audit import few, parts_of, read
 from detector.formats.kubernetes.events import to_event
-from detector.formats.kubernetes.wrapped import found_in
+from detector.formats.kubernetes.wrapped import Found, Record, found_in
+from detector.formats.parts import Decoded, Part
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+def decode(raw: bytes) -> Decoded:
     """The events of a message in its order, perhaps none.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
@@ -24,5 +27,17 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     return read(raw, _events)
 
 
-def _events(raw: bytes) -> tuple[Event, ...]:
-    return tuple(event for found in found_in(raw) if (event := to_event(found)) is not None)
+def _events(raw: bytes) -> tuple[Event | Part, ...]:
+    found = found_in(raw)
+    if isinstance(found, list):
+        return tuple(part for record in few(found) for part in parts_of(record.raw, partial(_of_record, record)))
+    return _event(found)
+
+
+def _of_record(record: Record, _: bytes) -> tuple[Event, ...]:
+    return _event(record.found())
+
+
+def _event(found: Found | None) -> tuple[Event, ...]:
+    event = to_event(found) if found is not None else None
+    return () if event is None else (event,)

@@ -98,6 +98,13 @@ def secret(act: Act) -> Meaning:
     return changed(Permission("grant", whose, "user", 1, name), sensitivity="restricted")
 
 
+def system_account(act: Act) -> Meaning:
+    """An account made among those of the control plane, where the built-in controllers' are."""
+    if act.actor.kind == "service" or act.verb != "create" or act.namespace != "kube-system":
+        return Meaning()
+    return changed(Permission("grant", account(act.namespace, act.name), "user", 1, "service account"))
+
+
 def approval(act: Act) -> Meaning:
     """A certificate signing request approved by somebody; the control plane approves the nodes' own."""
     written = act.audit.written(_SigningRequest)

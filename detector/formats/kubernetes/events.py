@@ -38,6 +38,7 @@ MEANINGS: Final[Mapping[str, Callable[[Act], Meaning]]] = {
     "secrets": credentials.secret,
     "certificatesigningrequests/approval": credentials.approval,
     "configmaps": credentials.user_map,
+    "serviceaccounts": credentials.system_account,
     "pods/eviction": lambda _: Meaning("delete", records=1),
     "services": exposure.service,
     "ingresses": exposure.ingress,
@@ -48,6 +49,7 @@ MEANINGS: Final[Mapping[str, Callable[[Act], Meaning]]] = {
 _WRITES: Final = CHANGES | {"create"}
 _STREAMS: Final = frozenset({"exec", "attach", "portforward", "proxy"})
 _RBAC: Final = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
+_REMOTE: Final = "remote_command"
 _PROBES: Final = ("/healthz", "/livez", "/readyz")
 
 # The control plane's own: its users, the nodes, and the accounts of the built-in controllers.
@@ -97,17 +99,28 @@ def to_event(found: Found) -> Event | None:
 def means(act: Act) -> Meaning:
     """What a request does, by its verb and its resource; a dry run does nothing."""
     audit, verb, resource = act.audit, act.verb, act.audit.resource
-    plain = resource.partition("/")[0]
+    plain, _, below = resource.partition("/")
     guarded: Sensitivity = "restricted" if plain == "secrets" else "unknown"
-    below = resource.partition("/")[2]
-    if audit.rehearsal or below in _STREAMS:
+    if audit.rehearsal:
         return Meaning(sensitivity=guarded)
+    if below in _STREAMS:
+        return Meaning(sensitivity=guarded, notes=((_REMOTE, below),))
     if verb in READS or (not verb and not bytes(audit.request_object)):
-        return Meaning("access", sensitivity=guarded)
+        every = verb == "list" and resource == "secrets" and not act.name
+        return Meaning("access", sensitivity=guarded, notes=(("whole", "secrets"),) if every else ())
     if verb in DELETES and not below:
         return _deleted(act, plain) or Meaning("delete", sensitivity=guarded, records=1)
-    meaning = MEANINGS.get(resource) if verb in _WRITES else None
-    return meaning(act) if meaning else Meaning(sensitivity=guarded)
+    return _written(act, resource, below) if verb in _WRITES else Meaning(sensitivity=guarded)
+
+
+def _written(act: Act, resource: str, below: str) -> Meaning:
+    """What a write means, by `MEANINGS`."""
+    meaning = MEANINGS.get(resource)
+    if meaning is None:
+        return Meaning(sensitivity="restricted" if resource.startswith("secrets") else "unknown")
+    found = meaning(act)
+    # A container put into what runs is a shell in it, whatever its rights.
+    return found._replace(notes=(*found.notes, (_REMOTE, below))) if below == "ephemeralcontainers" else found
 
 
 def _deleted(act: Act, resource: str) -> Meaning | None:

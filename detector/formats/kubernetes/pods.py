@@ -23,6 +23,9 @@ _USUAL: Final = frozenset(
 )
 
 
+_SYSTEM_NAMESPACES: Final = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+
+
 class _Capabilities(msgspec.Struct):
     add: list[str] | None = None
 
@@ -79,12 +82,30 @@ def workload(act: Act) -> Meaning:
     """A pod or a workload written: a grant if its containers get the node, a call else."""
     written = act.audit.written(_Workload) or act.audit.answered(_Workload)
     spec = _innermost(written) if written and act.actor.kind != "service" else None
-    held = tuple(dict.fromkeys(_rights(spec))) if spec else ()
-    if not spec or not held:
+    if spec is None:
         return Meaning()
+    held = tuple(dict.fromkeys((*_rights(spec), *_placed(act))))
+    if not held:
+        return _lasting(act, spec)
     whose = account(act.namespace, spec.service_account_name or "default")
     words = (ELEVATED + ", ".join(held[:8]))[:512]
     return changed(Permission(act.change, whose, "user", 1, words))
+
+
+def _placed(act: Act) -> Iterator[str]:
+    """What a new workload gets by where it is put: beside the control plane, or on every node."""
+    if act.verb == "create" and act.namespace in _SYSTEM_NAMESPACES:
+        yield f"workload in {act.namespace}"
+    if act.verb == "create" and act.audit.resource == "daemonsets":
+        yield "workload on every node"
+
+
+def _lasting(act: Act, spec: _Spec) -> Meaning:
+    """A job that comes back by itself: a grant of the service account that it runs as; a call else."""
+    if act.verb != "create" or act.audit.resource != "cronjobs":
+        return Meaning()
+    whose = account(act.namespace, spec.service_account_name or "default")
+    return changed(Permission("grant", whose, "user", 1, "scheduled job"))
 
 
 def _innermost(written: _Workload) -> _Spec | None:

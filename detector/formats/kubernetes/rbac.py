@@ -56,6 +56,8 @@ OPEN_ROLES: Final = frozenset(
 _POWERFUL: Final = frozenset({"cluster-admin", "system:masters"}) | CONTROL_PLANE
 _REACHING: Final = frozenset(resource for _, resource, _ in ESCALATIONS)
 _KEPT_MOST: Final = 8
+# Rights of a workload or a person within what they own: what every deployment hands out.
+_USUAL: Final = ("private", "rbac")
 
 
 class Rule(msgspec.Struct, rename="camel"):
@@ -108,7 +110,9 @@ def role(act: Act) -> Meaning:
         rules = (whole.rules if whole else None) or rules
     if not rules:
         return changed(Permission("narrow")) if act.verb == "patch" else Meaning()
-    return changed(Permission(act.change, privilege=privilege(rules)))
+    worst = privilege(rules)
+    usual = () if worst.startswith(ELEVATED) else (_USUAL,)
+    return changed(Permission(act.change, privilege=worst), *usual)
 
 
 def binding(act: Act) -> Meaning:
@@ -126,7 +130,8 @@ def binding(act: Act) -> Meaning:
     subjects = ", ".join(subject.name or "" for subject in known.subjects[:_KEPT_MOST])[:512]
     count = 1 if given.audience == "user" and len(known.subjects) == 1 else None
     permission = Permission("grant", given.grantee, given.audience, count, of_role(named))
-    return changed(permission, ("subjects", subjects), sensitivity=sensitivity)
+    inside = given.audience in {"user", "group"} and not permission.privilege.startswith(ELEVATED)
+    return changed(permission, ("subjects", subjects), *((_USUAL,) if inside else ()), sensitivity=sensitivity)
 
 
 def unwritten(act: Act) -> Meaning:

@@ -21,6 +21,7 @@ SAFEGUARDS: Final[Mapping[str, str]] = {
     "mutatingadmissionpolicybindings": "admission policy",
     "podsecuritypolicies": "pod security policy",
     "auditsinks": "audit log",
+    "events": "cluster events",
     "networkpolicies": "network policy",
     "adminnetworkpolicies": "network policy",
     "ciliumnetworkpolicies": "network policy",

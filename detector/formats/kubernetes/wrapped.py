@@ -8,7 +8,8 @@
 | GKE: a log entry's `protoPayload` of `k8s.io` | `resource.labels.cluster_name` | `timestamp` |
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -30,7 +31,7 @@ class _AzureProperties(msgspec.Struct):
     log: str | None = None
 
 
-class _Record(msgspec.Struct, rename="camel"):
+class _AzureRecord(msgspec.Struct, rename="camel"):
     category: str | None = None
     properties: _AzureProperties | None = None
     resource_id: str | None = None
@@ -70,7 +71,7 @@ class _Resource(msgspec.Struct):
 class _Message(Audit, rename="camel"):
     """An audit event or one of the wrappings: whichever fields are there."""
 
-    items: list[Audit] | None = None
+    items: list[msgspec.Raw] | None = None
     message_type: str | None = None
     log_group: str | None = None
     log_stream: str | None = None
@@ -79,7 +80,7 @@ class _Message(Audit, rename="camel"):
     properties: _AzureProperties | None = None
     resource_id: str | None = None
     when: str | int | float | None = msgspec.field(default=None, name="time")
-    records: list[_Record] | None = None
+    records: list[msgspec.Raw] | None = None
     proto: _Proto | None = msgspec.field(default=None, name="protoPayload")
     resource_of: _Resource | None = msgspec.field(default=None, name="resource")
     insert_id: str | None = None
@@ -94,12 +95,20 @@ class Found(NamedTuple):
     raw: bytes
 
 
+class Record(NamedTuple):
+    """One of a message's several records: its bytes, and what is found in them; None if that is no audit event."""
+
+    raw: bytes
+    found: Callable[[], Found | None]
+
+
 _DECODER: Final = msgspec.json.Decoder(_Message)
 _INNER: Final = msgspec.json.Decoder(Audit)
+_AZURE: Final = msgspec.json.Decoder(_AzureRecord)
 
 
-def found_in(raw: bytes) -> Iterator[Found]:
-    """The audit events of a message.
+def found_in(raw: bytes) -> Found | list[Record] | None:
+    """The audit event of a message, None if it holds another log's, or its records; `found` raises as this does.
 
     Raises:
         BadRecordError: Nothing of an audit log in it.
@@ -109,47 +118,56 @@ def found_in(raw: bytes) -> Iterator[Found]:
     """
     message = _DECODER.decode(raw)
     if message.log_events is not None:
-        yield from _of_cloudwatch(message)
-    elif message.records is not None:
-        for record in message.records:
-            yield from _of_azure(record.properties, record.category, record.resource_id, record.time)
-    elif message.properties is not None and message.properties.log is not None:
-        yield from _of_azure(message.properties, message.category, message.resource_id, message.when)
-    elif message.proto is not None:
-        yield _of_google(message, message.proto, raw)
-    elif message.items is not None and message.kind in {None, "EventList"}:
-        for index, each in enumerate(message.items):
-            yield Found(each, "", "", raw + b"/%d" % index if each.audit_id is None else b"")
-    elif message.kind == "Event" and (message.api_version or "audit.k8s.io/").startswith("audit.k8s.io/"):
+        return _of_cloudwatch(message, message.log_events)
+    if message.records is not None:
+        return [Record(each, partial(_azure_record, each)) for each in map(bytes, message.records)]
+    if message.items is not None and message.kind in {None, "EventList"}:
+        items = enumerate(map(bytes, message.items))
+        return [Record(each, partial(_inner, each, place=place)) for place, each in items]
+    if message.properties is not None and message.properties.log is not None:
+        return _of_azure(message.properties, message.category, message.resource_id, message.when)
+    if message.proto is not None:
+        return _of_google(message, message.proto, raw)
+    return _bare(message, raw)
+
+
+def _bare(message: _Message, raw: bytes) -> Found | None:
+    if message.kind == "Event" and (message.api_version or "audit.k8s.io/").startswith("audit.k8s.io/"):
         message.shipped = message.shipped or message.when
-        yield Found(message, "", "", raw)
-    elif message.message_type != "CONTROL_MESSAGE":
-        raise BadRecordError("no audit.k8s.io Event or EventList, nor what EKS, AKS or GKE put around one")
+        return Found(message, "", "", raw)
+    if message.message_type == "CONTROL_MESSAGE":
+        return None
+    raise BadRecordError("no audit.k8s.io Event or EventList, nor what EKS, AKS or GKE put around one")
 
 
-def _of_cloudwatch(message: _Message) -> Iterator[Found]:
+def _of_cloudwatch(message: _Message, events: list[_LogEvent]) -> list[Record]:
     """The other logs of the control plane share the group; their lines are nobody's acts."""
     if message.log_stream and not message.log_stream.startswith(_AUDIT_STREAM):
-        return
+        return []
     group = message.log_group or ""
     cluster = group.removeprefix(_GROUP).partition("/")[0] if group.startswith(_GROUP) else ""
-    for each in message.log_events or ():
-        yield _inner(each.message, cluster, "eks", each.timestamp)
+    lines = ((each.message.encode(), each.timestamp) for each in events)
+    return [Record(line, partial(_inner, line, cluster, "eks", at)) for line, at in lines]
+
+
+def _azure_record(raw: bytes) -> Found | None:
+    record = _AZURE.decode(raw)
+    return _of_azure(record.properties, record.category, record.resource_id, record.time)
 
 
 def _of_azure(
     properties: _AzureProperties | None, category: str | None, resource: str | None, time: str | float | None
-) -> Iterator[Found]:
+) -> Found | None:
     if properties is None or properties.log is None or not (category or "kube-audit").startswith("kube-audit"):
-        return
-    yield _inner(properties.log, (resource or "").rpartition("/")[2].lower(), "aks", time)
+        return None
+    return _inner(properties.log.encode(), (resource or "").rpartition("/")[2].lower(), "aks", time)
 
 
-def _inner(text: str, cluster: str, cloud: str, time: str | float | None) -> Found:
-    raw = text.encode()
+def _inner(raw: bytes, cluster: str = "", cloud: str = "", time: str | float | None = None, place: int = 0) -> Found:
     audit = _INNER.decode(raw)
     audit.shipped = audit.shipped or time
-    return Found(audit, cluster, cloud, raw)
+    # What an id is made of, where there is none: the like at another place is another event.
+    return Found(audit, cluster, cloud, raw + b"/%d" % place if place else raw)
 
 
 def _of_google(message: _Message, proto: _Proto, raw: bytes) -> Found:

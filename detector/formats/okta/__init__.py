@@ -13,12 +13,11 @@
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from detector.events import Actor, ActorKind, Event, Outcome, Permission, Reject, Target
+from detector.events import Actor, ActorKind, Event, Outcome, Permission, Target
 from detector.formats.audit import (
     EPOCH,
     UNDATED,
@@ -26,6 +25,7 @@ from detector.formats.audit import (
     BadRecordError,
     dig,
     digest,
+    each,
     first,
     kept,
     mappings,
@@ -35,10 +35,12 @@ from detector.formats.audit import (
     when,
 )
 from detector.formats.okta.events import ALARMS, SELF_SERVICE, act_of
+from detector.formats.parts import Decoded, Part
 
 _PEOPLE: Final = ("User", "AppUser")
 _RECEIVERS: Final = (*_PEOPLE, "UserGroup", "Group", "PublicClientApp", "AppInstance")
 _POSITIVE: Final = re.compile(r"([A-Za-z][\w -]{2,40}?)\"?\s*[=:]\s*\"?POSITIVE")
+_PHISHING: Final = re.compile(r"(?i)phishing")
 _RISK: Final = re.compile(r"(?i)level\W{1,4}(low|medium|high)\b")
 _OUTCOMES: Final[dict[str, Outcome]] = {"DENY": "denied", "FAILURE": "failure", "ABANDONED": "failure"}
 _DENIED: Final = re.compile(r"(?i)denied|forbidden|not[ _]?authori[sz]ed|access_denied|insufficient")
@@ -85,6 +87,7 @@ class LogEvent(msgspec.Struct, rename="camel"):
     debug_context: dict[str, Any] | None = None
     folded_debug_context: dict[str, Any] | None = msgspec.field(name="debugcontext", default=None)
     transaction: dict[str, Any] | None = None
+    security_context: dict[str, Any] | None = None
 
     @property
     def debug(self) -> Any:
@@ -93,7 +96,7 @@ class LogEvent(msgspec.Struct, rename="camel"):
 
 
 class _Hook(msgspec.Struct):
-    events: list[LogEvent] | None = None
+    events: list[msgspec.Raw] | None = None
 
 
 class _Message(LogEvent, rename="camel"):
@@ -103,10 +106,11 @@ class _Message(LogEvent, rename="camel"):
     detail: LogEvent | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Message | list[LogEvent])
+_DECODER: Final = msgspec.json.Decoder(_Message | list[msgspec.Raw])
+_ENTRY: Final = msgspec.json.Decoder(LogEvent)
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
+def decode(raw: bytes) -> Decoded:
     """One event an entry.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
@@ -115,24 +119,27 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     return read(raw, _events)
 
 
-def _events(raw: bytes) -> tuple[Event, ...]:
+def _events(raw: bytes) -> tuple[Event | Part, ...]:
     message = _DECODER.decode(raw)
-    entries: Sequence[LogEvent] = message if isinstance(message, list) else (message,)
-    if isinstance(message, _Message) and message.data is not None and message.data.events is not None:
-        entries = message.data.events
-    elif isinstance(message, _Message) and message.detail is not None:
-        entries = (message.detail,)
-    return tuple(_event(entry, raw, place) for place, entry in enumerate(entries))
+    if isinstance(message, list):
+        return each(message, _entry)
+    if message.data is not None and message.data.events is not None:
+        return each(message.data.events, _entry)
+    return (_event(message.detail or message, raw),)
 
 
-def _event(entry: LogEvent, raw: bytes, place: int) -> Event:
+def _entry(place: int, raw: bytes) -> tuple[Event, ...]:
+    return (_event(_ENTRY.decode(raw), raw, place),)
+
+
+def _event(entry: LogEvent, raw: bytes, place: int = 0) -> Event:
     action = first(entry.event_type, entry.folded_event_type)
     if not action:
         raise BadRecordError("no entry of Okta's System Log: eventType is missing")
     actor = _actor(entry)
     targets = entry.target or []
     receiver = next((t for kind in _RECEIVERS for t in targets if t.type == kind), None)
-    act = act_of(action)
+    act = _refined(entry, action, act_of(action))
     if action in SELF_SERVICE and receiver is not None and _name(receiver) == actor.id:
         act = Act("auth")
     about = next((t for t in targets if t is not receiver and t.type not in _PEOPLE), receiver)
@@ -150,6 +157,17 @@ def _event(entry: LogEvent, raw: bytes, place: int) -> Event:
         outcome=_outcome(entry),
         attributes=_attributes(entry, action) | ({UNDATED: True} if time == EPOCH else {}),
     )
+
+
+def _refined(entry: LogEvent, action: str, act: Act) -> Act:
+    """What only the entry tells of an app's settings: that another organisation is trusted, or given passwords."""
+    if not action.startswith("application.lifecycle.") or act.kind == "delete":
+        return act
+    names = " ".join(text(target.display_name) for target in entry.target or ()).lower()
+    if "org2org" in names.replace(" ", ""):
+        return Act("permission", "grant", "credential:identity provider", "org")
+    pushes = "push" in (told := text(entry.outcome.reason).lower() if entry.outcome else "") and "password" in told
+    return Act("permission", "widen", "credential:users' passwords", "org") if pushes else act
 
 
 def _permission(entry: LogEvent, act: Act, receiver: _Party | None) -> Permission | None:
@@ -206,6 +224,9 @@ def _attributes(entry: LogEvent, action: str) -> dict[str, Any]:
     security = dig(debug, "logOnlySecurityData")
     told = (dig(debug, "behaviors"), security, dig(debug, "risk"))
     seen = [str(value)[:2048] for value in told if value]
+    if dig(entry.security_context, "isProxy") is True:
+        seen.append("Proxy=POSITIVE")
+    reason = (entry.outcome.reason if entry.outcome else "") or ""
     unusual = dict.fromkeys(name.strip() for value in seen for name in _POSITIVE.findall(value.replace("'", '"')))
     found: dict[str, object] = {
         "severity": text(entry.severity),
@@ -219,6 +240,6 @@ def _attributes(entry: LogEvent, action: str) -> dict[str, Any]:
         "risk": next((m[1].lower() for value in seen if (m := _RISK.search(value))), ""),
         "threat_suspected": text(dig(debug, "threatSuspected")),
         "changes": len(mappings(dig(debug, "changeDetails"))) or None,
-        "alarm": True if action in ALARMS else None,
+        "alarm": True if action in ALARMS or _PHISHING.search(reason[:512]) else None,
     }
     return kept(found)

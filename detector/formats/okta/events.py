@@ -88,6 +88,8 @@ TABLE: Final[Mapping[str, Act]] = dict(
         *_rows(_disable("event hook"), "event_hook.deactivated event_hook.deleted"),
         *_rows(_disable("threat detection"), "security.events.provider.deactivate"),
         *_rows(Act("permission", "widen", "trusted origin", "org"), "security.trusted_origin.create"),
+        *_rows(_credential("identity provider"), "system.agent.ad.create system.agent.ldap.create"),
+        *_rows(_disable("threat detection"), "security.threat.configuration.update"),
         # What leaves and what ends
         *_rows(Act("transfer"), "workflows.user.table.export"),
         *_rows(Act("access"), "analytics.reports.export.download app.audit_report.download"),
@@ -115,10 +117,9 @@ SELF_SERVICE: Final = frozenset(
 ALARMS: Final = frozenset(
     (
         *("user.account.report_suspicious_activity_by_enduser", "security.threat.detected", "user.risk.detect"),
-        *("app.oauth2.token.detect_reuse", "app.oauth2.as.token.detect_reuse", "app.token.reuse"),
-        *("security.breached_credential.detected", "user.session.context.change", "security.attack.start"),
-        *("app.generic.unauth_app_access_attempt", "security.session.detect_client_roaming", "user.risk.change"),
-        *("user.mfa.attempt_bypass", "user.mfa.okta_verify.deny_push", "policy.auth_reevaluate.fail"),
+        *("app.oauth2.token.detect_reuse", "app.oauth2.as.token.detect_reuse", "user.mfa.attempt_bypass"),
+        *("security.breached_credential.detected", "security.attack.start", "user.mfa.okta_verify.deny_push"),
+        *("app.generic.unauth_app_access_attempt", "security.session.detect_client_roaming"),
     )
 )
 """What Okta itself calls suspicious; kept as the attribute `alarm`."""

@@ -1,30 +1,43 @@
-"""OpenTelemetry GenAI spans as OTLP/JSON: what the Collector's Kafka exporter writes as `otlp_json`.
+"""OpenTelemetry GenAI spans, as the Collector's Kafka exporter writes them: `otlp_json` or `otlp_proto`.
 
-A message is an export request (`resourceSpans`), one element of it, or one span; names in lower camel case
-as OTLP has them or in snake case, ids in hex or base64. Spans of no agent (HTTP, databases) are passed over,
-so a message may hold no event at all; a span of an agent that lacks what an event needs refuses the message.
-One that does not say whose it is, as tools' often don't, is its ancestor's: see `otel_traces`.
+Which of the two a message is, it says itself: see `otlp_proto.is_proto`. JSON is an export request
+(`resourceSpans`), one element of it, or one span; names in lower camel case as OTLP has them or in snake case, ids
+in hex or base64. Protobuf is an export request. Another encoding is one more function from bytes to `Read`.
 
-Another encoding of the same spans is one more function from bytes to `Span`: see `decoded`.
+Spans of no agent (HTTP, databases) are passed over, so a message may hold no event at all. A span of an agent that
+does not say whose it is, as tools' often don't, is its ancestor's: see `traces`. One that can't be understood is
+refused by itself, the others go on. Each part carries its own span, without what was said unless it is to be kept:
+see `redaction`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from detector.events import Event, Reject
+from detector.events import Reject
 from detector.formats.otel.events import to_event
-from detector.formats.otel.otlp_json import spans_of_json
-from detector.formats.otel.spans import BadSpanError, Span
+from detector.formats.otel.otlp_json import refusal, spans_of_json
+from detector.formats.otel.otlp_proto import is_proto, spans_of_proto
+from detector.formats.otel.redaction import record
+from detector.formats.otel.spans import Span, span_of
 from detector.formats.otel.traces import with_owners
+from detector.formats.otel.wire import BadSpanError, Read
+from detector.formats.parts import Decoded, Part
 
 MAX_BYTES: Final = 4 << 20
+MOST_SPANS: Final = 20_000
 
 
-def decode(raw: bytes) -> tuple[Event, ...] | Reject:
-    """The events of a message in order of time, perhaps none.
+def decode(raw: bytes, keep_content: bool = False) -> Decoded:
+    """The events of a message, perhaps none: in order of time, then what could not be read, in its place there.
+
+    Args:
+        raw: The message.
+        keep_content: Keep in the parts' bytes what was said, told and given back, instead of sizes and hashes. A
+            message that is refused whole is kept as it came in either case: nothing in it could be told apart.
 
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
     ['wrong_shape', 'not_json', 'empty']
@@ -36,20 +49,45 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     if len(raw) > MAX_BYTES:
         return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
     try:
-        return decoded(spans_of_json(raw))
-    except (msgspec.ValidationError, BadSpanError) as error:
-        return Reject("wrong_shape", str(error), raw)
-    except UnicodeDecodeError as error:
-        return Reject("not_utf8", str(error), raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Reject("not_json", str(error) or "nested too deeply", raw)
+        spans = list(islice(spans_of_proto(raw) if is_proto(raw) else spans_of_json(raw), MOST_SPANS + 1))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadSpanError) as error:
+        return refusal(error, raw)
+    if len(spans) > MOST_SPANS:
+        return Reject("too_large", f"more than {MOST_SPANS} spans in a message", raw)
+    return tuple(_parts(spans, keep_content=keep_content))
 
 
-def decoded(spans: Iterable[Span]) -> tuple[Event, ...]:
-    """Spans, whatever they were encoded in, as events in order of time.
+def _parts(read: Sequence[Read], *, keep_content: bool) -> Iterator[Part]:
+    spans: list[Span] = []
+    refused: list[Part] = []
+    for origin in read:
+        span = _understood(origin)
+        if isinstance(span, Reject):
+            refused.append(_refused(origin, span, keep_content=keep_content))
+        elif span is not None:
+            spans.append(span)
+    for span in with_owners(sorted(spans, key=attrgetter("time"))):
+        if span.origin is None:
+            continue
+        try:
+            event = to_event(span)
+        except BadSpanError as error:
+            yield _refused(span.origin, refusal(error, b""), keep_content=keep_content)
+            continue
+        if event is not None:
+            yield Part(event, record(span.origin, keep_content=keep_content))
+    yield from refused
 
-    Raises:
-        BadSpanError: A span lacks what an event needs.
-    """
-    ordered = with_owners(sorted(spans, key=attrgetter("time")))
-    return tuple(event for span in ordered if (event := to_event(span)) is not None)
+
+def _understood(origin: Read) -> Span | Reject | None:
+    if isinstance(origin.span, Reject):
+        return origin.span
+    try:
+        return span_of(origin.span, origin)
+    except BadSpanError as error:
+        return refusal(error, b"")
+
+
+def _refused(origin: Read, why: Reject, *, keep_content: bool) -> Part:
+    raw = record(origin, keep_content=keep_content)
+    return Part(Reject(why.reason, why.detail, raw), raw)

@@ -1,6 +1,5 @@
 """What a tool call was told and what came of it: its target, where data went, whom it let in."""
 
-import hashlib
 import ipaddress
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ import msgspec
 from detector.events import Change, Destination, Named, NamedKind, Permission, Target, Zone
 from detector.extraction import named_in_arguments
 from detector.extraction.lexicon import ActClass
+from detector.formats.otel.contents import fingerprint
 from detector.formats.otel.spans import Span
 
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -23,6 +23,9 @@ _TO: Final[Mapping[str, frozenset[NamedKind]]] = {
 _ADDRESSING: Final[frozenset[ActClass]] = frozenset({"send", "pay", "share", "publish"})
 _TAKES_AWAY: Final = re.compile(r"(?i)revoke|unshare|remove")
 _PRIVILEGE: Final = ("permission", "permissions", "role", "access", "access_level", "privilege")
+_ID: Final = re.compile(r"(?:^|[_-])(?i:id)$|(?<=[a-z0-9])I[dD]$")  # not the end of "said"
+_WORD: Final = re.compile(r"\S{1,256}")
+_ADDRESS: Final = re.compile(r"[0-9]|[0-9a-fA-F]*:")  # of IPv4 or IPv6, perhaps
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
 
 _WHO: Final = ("enduser.id", "user.id", "gen_ai.agent.id", "gen_ai.agent.name")
@@ -38,13 +41,13 @@ _THINGS: Final[Mapping[str, tuple[str, str]]] = {
 class Payload(msgspec.Struct, frozen=True):
     """A call's arguments or its result.
 
-    `size` is in bytes, `digest` (BLAKE2b) tells whether two were the same once they are gone, `fields` are
-    those of arguments that are a JSON object.
+    `size` is in bytes, `sha256` tells whether two were the same once they are gone, `fields` are those of
+    arguments that are a JSON object.
     """
 
     text: str = ""
     size: int = 0
-    digest: str = ""
+    sha256: str = ""
     fields: dict[str, Any] = {}
 
     @classmethod
@@ -54,9 +57,7 @@ class Payload(msgspec.Struct, frozen=True):
         if value is None or value == "":
             return cls()
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        raw = text.encode()
-        digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-        return cls(text, len(raw), digest, _fields(value) if key.endswith("arguments") else {})
+        return cls(text, *fingerprint(text), _fields(value) if key.endswith("arguments") else {})
 
     def named(self) -> tuple[Named, ...]:
         """What it names, as arguments."""
@@ -90,13 +91,13 @@ def destination(span: Span, operation: str, act: ActClass | None, named: Sequenc
     tells it: loopback and private networks are internal.
     """
     found: dict[str, str] = {}
-    own = _own_domains(span, named)
+    alone = [item for item in named if item.alone]
     for field, kinds in _TO.items():
-        among = [item for item in named if item.alone and item.kind in kinds and (field == "host" or act is not None)]
+        among = [item for item in alone if item.kind in kinds] if field == "host" or act is not None else ()
         if among:
-            found[field] = _strangest(among, own)
+            found[field] = among[0].value if len(among) == 1 else _strangest(among, _own_domains(span, named))
     if act in _ADDRESSING and not found:
-        name = next((item.value for item in named if item.alone and item.kind == "name"), "")
+        name = next((item.value for item in alone if item.kind == "name"), "")
         found = {"recipient": name} if name else {}
     if "host" not in found and operation != "execute_tool":
         host = span.attributes.get("server.address")
@@ -142,8 +143,8 @@ def target(span: Span, operation: str, action: str, called: Payload, named: Sequ
         if item.alone and item.kind == "url":
             return Target(item.value if _SCHEME.match(item.value) else f"https://{item.value}", "url")
     for key, value in called.fields.items():
-        thing = key.lower().removesuffix("id").rstrip("_")
-        if key.lower().endswith("id") and isinstance(value, str | int) and str(value):
+        if _ID.search(key) and isinstance(value, str | int) and _WORD.fullmatch(str(value)):
+            thing = key[:-2].rstrip("_-").lower()
             return Target(f"{thing or action}:{value}"[:512], thing[:512])
     uri = span.attributes.get("mcp.resource.uri")
     if isinstance(uri, str) and uri:
@@ -168,6 +169,8 @@ def permission(action: str, named: Iterable[Named], fields: Mapping[str, Any]) -
 def _zone(host: str) -> Zone:
     if host == "localhost":
         return "internal"
+    if not _ADDRESS.match(host):
+        return "unknown"
     try:
         return "internal" if ipaddress.ip_address(host).is_private else "unknown"
     except ValueError:

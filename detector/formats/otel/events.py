@@ -13,7 +13,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from detector.extraction import act_class, named_in_result, words
 from detector.extraction.lexicon import ActClass
 from detector.formats.otel.calls import Payload, destination, permission, reaches_out, records, target
 from detector.formats.otel.requests import requests
-from detector.formats.otel.spans import BadSpanError, Span
+from detector.formats.otel.spans import Span
+from detector.formats.otel.wire import BadSpanError
 
 # Attributes that are kept. None holds what people, models or tools said.
 KEPT: Final = (
@@ -114,17 +115,25 @@ def _outcome(span: Span) -> Outcome:
 
 
 def _kept(span: Span, called: Payload, result: Payload) -> dict[str, Any]:
-    kept = {key: value for key in KEPT if (value := span.attributes.get(key)) is not None}
-    kept |= {key: value for key in KEPT_OF_RESOURCE if (value := span.resource.get(key)) is not None}
-    for key, value in kept.items():
-        if type(value) is not str or len(value) > 512:
-            kept[key] = value if isinstance(value, (int, float)) else str(value)[:512]
+    kept = _short(span.attributes, KEPT) | _short(span.resource, KEPT_OF_RESOURCE)
     for name, payload in (("arguments", called), ("result", result)):
         if payload.size:
             kept[f"{name}_bytes"] = payload.size
-            kept[f"{name}_blake2b"] = payload.digest
+            kept[f"{name}_sha256"] = payload.sha256
     if span.end > span.start > 0:
         kept["duration_seconds"] = (span.end - span.start) / 1e9
+    return kept
+
+
+def _short(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Those of the attributes that are numbers or words; what has fields or lists is none of the conventions'."""
+    kept: dict[str, Any] = {}
+    for key in keys:
+        value = source.get(key)
+        if type(value) is str:
+            kept[key] = value if len(value) <= 512 else value[:512]
+        elif isinstance(value, (int, float)):
+            kept[key] = value
     return kept
 
 

@@ -1,22 +1,23 @@
-"""A span of an agent as every encoding of OTLP gives it, and what may be wrong with one."""
+"""A span of an agent, of whichever encoding, as events are made of it."""
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-GENAI: Final = ("gen_ai.", "mcp.")
+from detector.formats.otel.wire import BadSpanError, Read, Status, is_of_agent, mapping, nanoseconds, unpacked
+from detector.formats.otel.wire import Span as Written
 
-
-class BadSpanError(Exception):
-    """A span that can't become an event; the text says which and why."""
+_HEX: Final = re.compile(r"[0-9a-fA-F]+")
 
 
 class Span(msgspec.Struct):
     """One span. Ids are lower-case hex, times nanoseconds since 1970, attributes plain Python values.
 
     `events` are the span's own, as name and attributes; `error` says that its status is one, `message` what
-    the status says of it.
+    the status says of it. `origin` is what it was read from, None for a span that is only a step between others.
     """
 
     trace_id: str
@@ -29,6 +30,7 @@ class Span(msgspec.Struct):
     events: Sequence[tuple[str, Mapping[str, Any]]] = ()
     error: bool = False
     message: str = ""
+    origin: Read | None = None
 
     @property
     def id(self) -> str:
@@ -39,3 +41,46 @@ class Span(msgspec.Struct):
     def time(self) -> int:
         """When it began, nanoseconds since 1970; its end if it does not say."""
         return self.start or self.end
+
+
+def span_of(written: Written, origin: Read) -> Span | None:
+    """The span; of a span of no agent only its place among the others, None if it has none.
+
+    Raises:
+        BadSpanError: A span of an agent without usable ids or times, or with values that nest too deeply.
+    """
+    if not is_of_agent(written):
+        return _step(written, origin.source.plain)
+    status = written.status or Status()
+    parent = written.parent_span_id
+    return Span(
+        trace_id=_id(written.trace_id, "traceId", 16),
+        span_id=_id(written.span_id, "spanId", 8),
+        parent_id=_id(parent, "parentSpanId", 8) if parent else "",
+        start=nanoseconds(written.start_time_unix_nano),
+        end=nanoseconds(written.end_time_unix_nano),
+        attributes=mapping(written.attributes),
+        resource=origin.source.plain,
+        events=[(event.name or "", mapping(event.attributes)) for event in written.events or ()],
+        error=status.code in {2, "2", "STATUS_CODE_ERROR"},
+        message=status.message or "",
+        origin=origin,
+    )
+
+
+def _step(written: Written, resource: Mapping[str, Any]) -> Span | None:
+    if not written.parent_span_id:
+        return None
+    with suppress(BadSpanError):
+        ids = (_id(written.trace_id, "traceId", 16), _id(written.span_id, "spanId", 8))
+        return Span(*ids, _id(written.parent_span_id, "parentSpanId", 8), 0, 0, {}, resource)
+    return None
+
+
+def _id(text: str | None, field: str, size: int) -> str:
+    """An id of `size` bytes in lower-case hex; OTLP/JSON has hex, plain protobuf JSON base64."""
+    text = text or ""
+    found = text.lower() if len(text) == 2 * size and _HEX.fullmatch(text) else unpacked(text).hex()
+    if len(found) != 2 * size or not found.strip("0"):
+        raise BadSpanError(f"{field} {text[:80]!r} is not {size} bytes in hex or base64")
+    return found

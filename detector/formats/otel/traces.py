@@ -22,6 +22,8 @@ def with_owners(spans: Sequence[Span]) -> list[Span]:
     Args:
         spans: Those of one message in order of time; of several that could tell, the first does.
     """
+    if all(_says(span, _AGENT) and _says(span, _CONVERSATION) for span in spans):
+        return list(spans)
     by_id: dict[str, Span] = {}
     for span in spans:
         by_id.setdefault(span.id, span)
@@ -70,7 +72,7 @@ def _names_its_agent(span: Span) -> bool:
 
 
 def _says(span: Span, keys: Iterable[str]) -> bool:
-    return bool(_told(span, keys))
+    return any((value := span.attributes.get(key)) and type(value) in {str, int} for key in keys)
 
 
 def _told(owner: Span | None, keys: Iterable[str]) -> dict[str, object]:

@@ -54,6 +54,15 @@ def days_of(world: World, who: Principal, period: Period, silences: Iterable[Sil
     ]  # fmt: skip
 
 
+def unless_silent(events: Iterable[Event], silences: Iterable[Silence]) -> list[Event]:
+    """The events without those of principals in their silences."""
+    silences = tuple(silences)
+    return [
+        event for event in events
+        if not any(silence.principal == event.actor.id and event.time in silence.period for silence in silences)
+    ]  # fmt: skip
+
+
 def _is_act_of(who: Principal, event: Event) -> bool:
     """True for its own acts and for the verdicts on acts that a silence keeps it from."""
     return event.principal == who.id and event.action not in {"stop", "resume"}

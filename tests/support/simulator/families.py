@@ -39,7 +39,7 @@ def _leaving_out(mask: masks.Mask) -> Callable[[Story], Story]:
     return lambda story: masks.masked(story, mask)
 
 
-def _between(rng: random.Random, low: float, high: float) -> float:
+def between(rng: random.Random, low: float, high: float) -> float:
     """Log-uniform: as likely between 1 and 2 as between 2 and 4."""
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
@@ -47,10 +47,10 @@ def _between(rng: random.Random, low: float, high: float) -> float:
 def _exfil(rng: random.Random) -> ModerationExfil:
     return ModerationExfil(
         host=Host(f"in.rank{rng.randint(100, 999)}.example", "external"),
-        duration=timedelta(minutes=_between(rng, 6, 60)),
+        duration=timedelta(minutes=between(rng, 6, 60)),
         chunks=rng.randint(40, 200),
-        first_bytes=round(180_000 * _between(rng, 0.1, 5)),
-        growth=_between(rng, 1, 90),
+        first_bytes=round(180_000 * between(rng, 0.1, 5)),
+        growth=between(rng, 1, 90),
     )
 
 
@@ -58,7 +58,7 @@ def _slow(rng: random.Random) -> ModerationExfil:
     """The sample's data in a fiftieth to a hundred-and-fiftieth of its speed: one to two days."""
     return replace(
         _exfil(rng), duration=timedelta(minutes=19) * rng.uniform(50, 150), chunks=rng.randint(110, 300),
-        growth=_between(rng, 1, 4), first_bytes=round(1_500_000 * _between(rng, 0.3, 2)),
+        growth=between(rng, 1, 4), first_bytes=round(1_500_000 * between(rng, 0.3, 2)),
     )  # fmt: skip
 
 
@@ -66,27 +66,27 @@ def _escalation(rng: random.Random) -> SandboxEscalation:
     region = rng.choice(("", "-eu", "-us"))
     return SandboxEscalation(
         bucket=Host(f"objects.cloudstore{region}.example", "public", f"drop-{rng.randint(1, 99)}"),
-        lead=timedelta(minutes=_between(rng, 20, 600)),
+        lead=timedelta(minutes=between(rng, 20, 600)),
         copies=rng.randint(20, 120),
-        pace_seconds=_between(rng, 4, 60),
-        first_bytes=round(4_000_000 * _between(rng, 0.1, 5)),
-        growth=_between(rng, 1, 8),
+        pace_seconds=between(rng, 4, 60),
+        first_bytes=round(4_000_000 * between(rng, 0.1, 5)),
+        growth=between(rng, 1, 8),
     )  # fmt: skip
 
 
 def _advice(rng: random.Random) -> AdviceExposure:
     return AdviceExposure(
         readers=rng.randint(1, 12),
-        first_read=timedelta(seconds=_between(rng, 10, 1_200)),
-        exposure=timedelta(minutes=_between(rng, 30, 300)),
+        first_read=timedelta(seconds=between(rng, 10, 1_200)),
+        exposure=timedelta(minutes=between(rng, 30, 300)),
     )
 
 
 def _deletion(rng: random.Random) -> InboxDeletion:
     """A tenth to five times the sample's 14 messages a second, at most 2,500 in all: no mailbox is that small."""
-    pace = _between(rng, 1, 10)
-    stop_after, overrun = _between(rng, 30, 300), _between(rng, 15, 200)
-    batch = min(14 * pace * _between(rng, 0.1, 5), 2_500 * pace / (stop_after + overrun))
+    pace = between(rng, 1, 10)
+    stop_after, overrun = between(rng, 30, 300), between(rng, 15, 200)
+    batch = min(14 * pace * between(rng, 0.1, 5), 2_500 * pace / (stop_after + overrun))
     return InboxDeletion(
         batch=max(1, round(batch)), pace_seconds=pace,
         stop_after=timedelta(seconds=stop_after), overrun=timedelta(seconds=overrun),
@@ -95,7 +95,7 @@ def _deletion(rng: random.Random) -> InboxDeletion:
 
 def _recon(rng: random.Random) -> Recon:
     """A hundred things and more, from two a second to one in two minutes."""
-    return Recon(things=rng.randint(120, 320), pace_seconds=_between(rng, 0.5, 60), denied=rng.choice((0, 0.05, 0.2)))
+    return Recon(things=rng.randint(120, 320), pace_seconds=between(rng, 0.5, 60), denied=rng.choice((0, 0.05, 0.2)))
 
 
 def _frog(rng: random.Random) -> BoilingFrog:
@@ -103,11 +103,11 @@ def _frog(rng: random.Random) -> BoilingFrog:
 
 
 def _report(rng: random.Random) -> changes.Report:
-    return changes.Report(volume=_between(rng, 0.7, 1.5), pace=_between(rng, 0.3, 3))
+    return changes.Report(volume=between(rng, 0.7, 1.5), pace=between(rng, 0.3, 3))
 
 
 def _size(rng: random.Random) -> look_alikes.Size:
-    return look_alikes.Size(volume=_between(rng, 0.3, 3), pace=_between(rng, 0.3, 3))
+    return look_alikes.Size(volume=between(rng, 0.3, 3), pace=between(rng, 0.3, 3))
 
 
 _PLAIN: Final = Twist("plain")
@@ -125,7 +125,7 @@ _EXFIL_TWISTS: Final = (
 )
 
 
-def _crew(role: str) -> Population:
+def crew(role: str) -> Population:
     """One agent and the few people around it: seven weeks of a whole company would be dear."""
     people = {"engineer": 1, "operations": 2, "analyst": 1, "support": 1, "iam": 1}
     return Population({**people, role: 1}, newcomers=0)
@@ -215,7 +215,7 @@ INCIDENTS: Final[tuple[Family, ...]] = (
             Twist("triage_agent", role="support-triage"),
             Twist("once_a_day", {"transfers": 1}),
         ),
-        population=_crew,
+        population=crew,
         obeys=True,
     ),
 )

@@ -11,6 +11,7 @@ import msgspec
 from detector.events import (
     Actor,
     Approval,
+    Content,
     Destination,
     Event,
     Kind,
@@ -46,6 +47,7 @@ class Details(Context, total=False):
     permission: Permission
     trace_id: str
     outcome: Outcome
+    content: Content
 
 
 @dataclass

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from detector.charter import Charter
 from detector.events import Event
 from detector.scenario import Expectation
-from tests.support.simulator.background import background, days_of, stops
+from tests.support.simulator.background import background, days_of, stops, unless_silent
 from tests.support.simulator.rhythm import Period
 from tests.support.simulator.scenarios.story import Story, obedient
 from tests.support.simulator.streams import stream
@@ -47,7 +48,8 @@ class Family:
 
     With `shared` its variants branch off from days that other families' variants begin with as well, which
     costs a tenth. With `obeys` its agent pauses when the days around it say so. `population` is that of a
-    company for an agent's role.
+    company for an agent's role, `history` how long it is watched before the story, `charters` what its roles were
+    given to do, `around` writes what goes on besides everybody's habits.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Family:
     shared: bool = False
     population: Callable[[str], Population] = lambda _: SMALL
     obeys: bool = False
+    history: timedelta = _HISTORY
+    charters: Mapping[str, Charter] = field(default_factory=dict)
+    around: Callable[[World, Period], list[Event]] | None = None
 
 
 class Company:
@@ -118,7 +123,7 @@ class Variant:
 
     def _alone(self, rng: random.Random) -> tuple[list[Event], Expectation]:
         begin = utc(2026, 3, 1) + timedelta(days=rng.randrange(28))
-        start = begin + _HISTORY + timedelta(hours=rng.uniform(0, 24))
+        start = begin + self.family.history + timedelta(hours=rng.uniform(0, 24))
         world = build_world(self.seed, self.family.population(self.role))
         world, story = self._told(world, begin, start, rng, _YOUNG)
         period = Period(begin, story.events[-1].time + _AFTERMATH)
@@ -126,7 +131,8 @@ class Variant:
         if self.family.obeys:
             agent = world.by_id[story.alerts[0].names[0]]
             story = obedient(story, agent.id, stops(agent, around))
-        return merge(story.events, around), self._expected(story)
+        besides = self.family.around(world, period) if self.family.around is not None else []
+        return merge(story.events, around, unless_silent(besides, story.silences)), self._expected(story)
 
     def _told(
         self, world: World, begin: datetime, start: datetime, rng: random.Random, youngest: float

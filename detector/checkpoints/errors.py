@@ -1,0 +1,9 @@
+"""What can go wrong with checkpoints."""
+
+
+class CheckpointError(Exception):
+    """Checkpoints can't be kept where they should be, or can't be read by this program."""
+
+
+class CheckpointFenced(CheckpointError):  # noqa: N818 - what happened to the writer
+    """Another member has taken the partition over: what this one knows of it counts no more."""

@@ -1,0 +1,56 @@
+"""One piece of a checkpoint as bytes: what is small at its head, then rows, compressed chunk by chunk."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import lz4.frame
+import msgspec
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class _Layout(msgspec.Struct, array_like=True):
+    head: bytes
+    chunks: list[bytes]
+
+
+_LAYOUT: Final = msgspec.msgpack.Decoder(_Layout)
+_ROWS: Final = msgspec.msgpack.Decoder(list[bytes])
+
+
+class Piece:
+    """A piece in the making: a whole state (`whole`), or what changed since the piece before it.
+
+    Args:
+        head: Plain data; it is read at once, so that it may change afterwards.
+        whole: Whether nothing before it is needed.
+    """
+
+    def __init__(self, head: dict[str, Any], *, whole: bool) -> None:
+        self.whole = whole
+        self._head = lz4.frame.compress(_ENCODER.encode(head))
+        self._chunks: list[bytes] = []
+
+    def add(self, rows: Iterable[bytes]) -> None:
+        """Put rows behind those there are."""
+        self._chunks.append(lz4.frame.compress(_ENCODER.encode(list(rows))))
+
+    def encode(self) -> bytes:
+        """The piece's bytes."""
+        return _ENCODER.encode(_Layout(self._head, self._chunks))
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A piece as it is read: its head as plain data, and its rows."""
+
+    head: dict[str, Any]
+    rows: list[bytes]
+
+
+def decode(payload: bytes) -> Part:
+    """The piece in its bytes; they must be whole."""
+    layout = _LAYOUT.decode(payload)
+    rows: list[bytes] = []
+    for chunk in layout.chunks:
+        rows += _ROWS.decode(lz4.frame.decompress(chunk))
+    return Part(msgspec.msgpack.decode(lz4.frame.decompress(layout.head)), rows)

@@ -1,0 +1,167 @@
+"""Things that hold many others, by the words of the act on them: a bucket, a snapshot, a key, a repository.
+
+Destroying one, or handing one over, is grave however few calls it takes. An act's name is read in any of the ways
+that sources write it: "s3:DeleteBucket", "storage.buckets.delete", "delete namespaces", "drop_table".
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from detector.events import Event
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+_DATA: Final = "all the data in it"
+_BACKUP: Final = "what would bring data back"
+_KEYS: Final = "what it encrypts or opens"
+_ACCOUNTS: Final = "everything in it"
+_MACHINE: Final = "a machine and its disks"
+_TRACES: Final = "traces of what was done"
+
+# The last words of an act's noun -> what goes with it. Two words count before one; "" takes a meaning away.
+HOLDINGS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            *("bucket", "database", "db", "db cluster", "table", "dataset", "schema", "keyspace", "index", "catalog"),
+            *("file system", "filesystem", "volume", "disk", "share", "datastore", "knowledge base", "mailbox"),
+            *("persistentvolume", "persistentvolumeclaim", "domain", "collection", "drive", "workspace", "cluster"),
+            *(
+                "db instance",
+                "registry",
+                "package",
+                "package version",
+                "data lake",
+                "store",
+                "hosted zone",
+                "managed zone",
+                "user pool",
+            ),
+        ),
+        _DATA,
+    ),
+    **dict.fromkeys(
+        ("snapshot", "backup", "recovery point", "vault", "archive", "image", "backup vault", "automated backup"),
+        _BACKUP,
+    ),
+    **dict.fromkeys(
+        (
+            *("kms key", "crypto key", "key version", "secret", "secret version", "key ring", "key material"),
+            *("key store", "key vault"),
+        ),
+        _KEYS,
+    ),
+    **dict.fromkeys(
+        (
+            *("project", "account", "organization", "organisation", "org", "business", "enterprise", "tenant"),
+            *("namespace", "stack", "repo", "repository", "customresourcedefinition", "resource group", "folder"),
+            *("vpc", "subscription", "user", "service account", "application"),
+        ),
+        _ACCOUNTS,
+    ),
+    **dict.fromkeys(("instance", "vm", "virtual machine"), _MACHINE),
+    **dict.fromkeys(("log group", "log stream", "log file", "audit log"), _TRACES),
+    **dict.fromkeys(
+        (
+            *("route table", "cache cluster", "event subscription", "parameter group", "mapping user", "git repo"),
+            *("vpc endpoint service account", "job instance", "task instance", "scratch volume", "topic subscription"),
+        ),
+        "",
+    ),
+}
+# Words that say what is done or where, not to what.
+_NO_NOUNS: Final = frozenset(
+    (
+        *("delete", "deleted", "remove", "removed", "destroy", "destroyed", "terminate", "purge", "drop", "wipe"),
+        *("truncate", "schedule", "deletion", "batch", "close", "erase", "archived", "deregister", "initiated"),
+        *("lifecycle", "completed", "create", "copy", "start", "transfer", "transferred", "outgoing", "export"),
+        *("download", "move", "replicate", "admin", "insert", "manual", "final", "permanently", "disable"),
+        *("task", "job", "request", "with", "all", "v", "beta", "alpha", "force", "deletecollection", "by"),
+        *("restore", "clone", "put", "replication", "imported"),
+    )
+)
+_EXPORTS: Final = frozenset({"export", "exports", "replicate", "replication", "migration", "mirror", "download"})
+# What a download is grave of; single files come and go.
+_RECORDS: Final = frozenset({"log", "audit", "repo", "repository", "snapshot", "database", "db", "backup", "report"})
+# A verb of Kubernetes.
+COLLECTION: Final = "deletecollection"
+
+
+@lru_cache(maxsize=4096)
+def words(action: str) -> tuple[str, ...]:
+    """The words of an act's name, lower case, in the singular.
+
+    >>> words("s3:DeleteBucket"), words("storage.buckets.delete"), words("rds:DeleteDBClusterSnapshot")
+    (('s', 'delete', 'bucket'), ('storage', 'bucket', 'delete'), ('rds', 'delete', 'db', 'cluster', 'snapshot'))
+    """
+    return tuple(_singular(word.lower()) for word in _WORD.findall(action[:256]))
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "rds", "kms", "us")) else word
+
+
+@lru_cache(maxsize=4096)
+def held_by(action: str) -> tuple[str, str] | None:
+    """The noun of an act on something that holds many others, and what goes with it; None for others.
+
+    >>> held_by("kms:ScheduleKeyDeletion"), held_by("ec2:DeleteRouteTable"), held_by("rows.purge")
+    (('kms key', 'what it encrypts or opens'), None, None)
+    >>> held_by("google.cloud.kms.v1.KeyManagementService.DestroyCryptoKeyVersion")
+    ('key version', 'what it encrypts or opens')
+    >>> held_by("delete namespaces"), held_by("delete pods")
+    (('namespace', 'everything in it'), None)
+    """
+    spoken = words(action)
+    nouns = [word for word in spoken if word not in _NO_NOUNS]
+    if not nouns and "backup" in spoken:  # both a verb and a thing
+        nouns = ["backup"]
+    for noun in (" ".join(nouns[-2:]), *nouns[-1:]):
+        if noun in HOLDINGS:
+            held = HOLDINGS[noun]
+            return (noun, held) if held else None
+    return None
+
+
+def by_service(event: Event) -> bool:
+    """Whether a service did it for somebody, as part of something larger: a stack, a plan of backups."""
+    source = event.attributes.get("source_ip")
+    return bool(event.attributes.get("invoked_by")) or (isinstance(source, str) and source.endswith(".amazonaws.com"))
+
+
+def act_of(event: Event) -> str:
+    """The name of the act: the statement that a general call carried, else the action."""
+    statement = event.attributes.get("statement") if event.attributes else None
+    return statement if isinstance(statement, str) and statement else event.action
+
+
+def lost(event: Event) -> tuple[str, str] | None:
+    """What an act destroyed that holds much, and what went with it.
+
+    None for what services clear away, since somebody ended what it belonged to, and that is told.
+    """
+    if event.actor.kind == "service" or by_service(event):
+        return None
+    action = act_of(event)
+    spoken = words(action)
+    if spoken[:1] == (COLLECTION,):
+        return f"collection of {' '.join(spoken[1:])}s".strip(), "all of its kind"
+    return held_by(action)
+
+
+def exported(event: Event) -> str:
+    """What an act copies or hands over whole, "" if that is not its meaning or its volume is told.
+
+    Of volumes that are told, rates judge.
+    """
+    told = "statement" in event.attributes
+    if ((event.bytes_out or event.records > 1) and not told) or event.kind not in {"access", "transfer"}:
+        return ""
+    spoken = words(act_of(event))
+    if event.kind == "access":
+        return "a download" if _EXPORTS.intersection(spoken) and _RECORDS.intersection(spoken) else ""
+    noun = held_by(act_of(event))
+    return noun[0] if noun else "an export" if _EXPORTS.intersection(spoken) else ""

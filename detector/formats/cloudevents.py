@@ -1,0 +1,171 @@
+"""CloudEvents 1.0 in structured mode (JSON), alone or batched, around a message of any other format.
+
+| event | CloudEvent |
+| --- | --- |
+| id | `source` and `id`, which are unique together, and the place in the message if that holds several |
+| time | the message's own, else `time` |
+| attributes | `source`, `type` and `subject`, as `ce_…`, and the format of what is in it, `ce_format` |
+| all else | `data`: JSON, or JSON in a string; `data_base64` for bytes |
+
+What is in it is recognised as `auto` does; where that fails, the words of `dataschema`, `type` and `source` are
+asked for the name of a format, whose decoder then says what is wrong.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from detector.events import Event, Reject
+from detector.formats.audit import UNDATED, BadRecordError, digest, each, kept, read, text, when
+from detector.formats.auto import Auto
+from detector.formats.parts import Decoded, Part, named
+
+_URI_REFERENCE: Final = re.compile(r"[^\s<>\"{}|\\^`]+")
+_WORD: Final = re.compile(r"[a-z0-9]+")
+_PROTOBUF: Final = frozenset({"application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf"})
+_NAMED: Final = {
+    "native": "native",
+    "cloudtrail": "cloudtrail",
+    "kubernetes": "kubernetes",
+    "k8s": "kubernetes",
+    "gcp": "gcp_audit",
+    "google": "gcp_audit",
+    "okta": "okta",
+    "github": "github",
+    "ocsf": "ocsf",
+    "otel": "otel",
+    "otlp": "otel",
+    "opentelemetry": "otel",
+}
+"""Words that name a format."""
+_ID_MOST: Final = 512
+
+
+class _CloudEvent(msgspec.Struct):
+    specversion: str | None = None
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    data_base64: str | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_CloudEvent | list[msgspec.Raw])
+_ONE: Final = msgspec.json.Decoder(_CloudEvent)
+
+
+class CloudEvents:
+    """Decodes CloudEvents around messages of the given formats.
+
+    Args:
+        formats: What decodes each, by name.
+    """
+
+    def __init__(self, formats: Mapping[str, Callable[[bytes], Decoded]]) -> None:
+        self._formats = formats
+        self._auto = Auto(formats)
+
+    def decode(self, raw: bytes) -> Decoded:
+        """The parts of what is in a CloudEvent, or in each of a batch.
+
+        >>> [CloudEvents({}).decode(raw).reason for raw in (b"{}", b"no", b"")]
+        ['wrong_shape', 'not_json', 'empty']
+        """
+        return read(raw, self._message)
+
+    def _message(self, raw: bytes) -> Decoded:
+        message = _DECODER.decode(raw)
+        if isinstance(message, list):
+            return each(message, self._batched)
+        return self._opened(message, raw)
+
+    def _batched(self, _place: int, raw: bytes) -> Decoded:
+        return self._opened(_ONE.decode(raw), raw)
+
+    def _opened(self, envelope: _CloudEvent, raw: bytes) -> Decoded:
+        source, key = _identity(envelope)
+        time = when(envelope.time)
+        inner = _data(envelope)
+        decoded = self._decoded(envelope, inner)
+        if isinstance(decoded, Reject):
+            return Reject(decoded.reason, f"in its data: {decoded.detail}", raw)
+        told = kept({"ce_source": text(source), "ce_type": text(envelope.type), "ce_subject": text(envelope.subject)})
+        parts = []
+        for place, part in enumerate(decoded):
+            content, own = part.content, raw if part.raw == inner else part.raw
+            if isinstance(content, Event):
+                attributes = {**content.attributes, **told, "ce_format": part.format}
+                if envelope.time and attributes.pop(UNDATED, False):
+                    content = msgspec.structs.replace(content, time=time)
+                name = _name(source, key, place)
+                content = msgspec.structs.replace(content, id=name, attributes=attributes)
+            parts.append(Part(content, own, "cloudevents"))
+        return tuple(parts)
+
+    def _decoded(self, envelope: _CloudEvent, inner: bytes) -> tuple[Part, ...] | Reject:
+        kind = (envelope.datacontenttype or "").partition(";")[0].strip().lower()
+        decode = self._formats.get("otel") if kind in _PROTOBUF else None
+        name = "otel" if decode else ""
+        found = decode(inner) if decode else self._auto.decode(inner)
+        if isinstance(found, Reject) and found.reason == "unknown_format":
+            name = next((name for name in _hints(envelope) if name in self._formats), "")
+            found = self._formats[name](inner) if name else found
+        if isinstance(found, Reject):
+            return Reject(found.reason, f"{name}: {found.detail}" if name else found.detail, inner)
+        return named(found, inner, name)
+
+
+def _identity(envelope: _CloudEvent) -> tuple[str, str]:
+    """The source and the id.
+
+    Raises:
+        BadRecordError: An attribute that every CloudEvent has is missing, or not what the specification says.
+    """
+    for name in ("specversion", "id", "source", "type"):
+        if not getattr(envelope, name):
+            raise BadRecordError(f"no CloudEvent: `{name}` is missing")
+    if envelope.specversion != "1.0":
+        raise BadRecordError(f"CloudEvents of version {text(envelope.specversion, 20)}; 1.0 is read")
+    source = envelope.source or ""
+    if not _URI_REFERENCE.fullmatch(source):
+        raise BadRecordError(f"`source` is no URI reference: {source[:80]!r}")
+    return source, envelope.id or ""
+
+
+def _data(envelope: _CloudEvent) -> bytes:
+    """What is in it.
+
+    Raises:
+        BadRecordError: Nothing is, or it is no base64.
+    """
+    data = bytes(envelope.data)
+    if envelope.data_base64 is not None:
+        if data != b"null":
+            raise BadRecordError("both `data` and `data_base64`")
+        try:
+            return base64.b64decode(envelope.data_base64, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise BadRecordError(f"`data_base64` is no base64: {error}") from None
+    if data == b"null":
+        raise BadRecordError("a CloudEvent without data")
+    return msgspec.json.decode(data, type=str).encode() if data.startswith(b'"') else data
+
+
+def _name(source: str, key: str, place: int) -> str:
+    """Unique: no source has a space or a bar in it."""
+    name = f"{source}|{place} {key}" if place else f"{source} {key}"
+    return name if len(name) <= _ID_MOST else f"cloudevent-{digest(name.encode())}"
+
+
+def _hints(envelope: _CloudEvent) -> Iterator[str]:
+    """The formats that its attributes name, those of the schema first."""
+    told = f"{envelope.dataschema or ''} {envelope.type} {envelope.source}"
+    yield from (_NAMED[word] for word in _WORD.findall(told.lower()) if word in _NAMED)

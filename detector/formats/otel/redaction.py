@@ -1,0 +1,219 @@
+"""What is kept of a span as evidence: the span without what people, models and tools said.
+
+A record is an export request of one span in OTLP/JSON, whatever the message was written in, with its resource and
+its scope: ids in lower-case hex, times and whole numbers as text, fields that OTLP has. Content is replaced in place
+
+- of a value by `{"redacted": {"bytes": 37, "sha256": "9f86d0…"}}`, a field that OTLP's readers pass over,
+- where OTLP has a plain text (a status message, a name) by the text `redacted bytes=37 sha256=9f86d0…`,
+
+so that whoever holds the original can prove that it was this one: the hash is of the UTF-8 bytes of a text, of bytes
+as they are, and of any other value of its plain JSON without spaces, fields in the order they came
+(`{"to":"ann","n":1}`); of a span that can't be read, of its own bytes as they stood in the message. A hash of few
+possible words can be guessed: it proves, it does not encrypt.
+
+Content is, on spans, their events and their resources: every value under a key that says so (see `contents`), every
+text longer than `MOST_TEXT`, and every value with fields. Of links only the ids are kept, of scopes name and version.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+
+from detector.formats.otel.contents import fingerprint, is_content
+from detector.formats.otel.wire import (
+    AnyValue,
+    Array,
+    BadSpanError,
+    KeyValue,
+    Read,
+    Redacted,
+    Resource,
+    Source,
+    Span,
+    SpanEvent,
+    Status,
+    plain,
+    unpacked,
+)
+
+MOST_TEXT: Final = 256
+MOST_RESOURCE: Final = 8192
+
+_LOOSE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NAMING: Final = ("traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano")
+_MARK: Final = re.compile(r"redacted bytes=\d{1,10} sha256=[0-9a-f]{64}")
+
+
+def record(read: Read, *, keep_content: bool) -> bytes:
+    """A span's own record: see the module. With its content, the span is as it was read: see `_whole`."""
+    resource = read.source.written
+    if resource is None:
+        resource = read.source.written = _resource(read.source, keep_content=keep_content)
+    span = _whole(read) if keep_content else _redacted(read)
+    scope = _fields(read.scope, ("name", "version"))
+    named = b'"scope":%b,' % msgspec.json.encode(scope) if scope else b""
+    return b'{"resourceSpans":[{%b"scopeSpans":[{%b"spans":[%b]}]}]}' % (resource, named, span)
+
+
+def _whole(read: Read) -> bytes:
+    """A span's own bytes if they are JSON; those of protobuf as JSON, in base64 if they can't be parsed."""
+    if read.is_json:
+        return read.raw
+    return msgspec.json.encode(read.span if isinstance(read.span, Span) else {"base64": read.raw})
+
+
+def _redacted(read: Read) -> bytes:
+    if isinstance(read.span, Span):
+        with suppress(BadSpanError):  # nested too deeply
+            return msgspec.json.encode(_without_content(read.span))
+    return _unread(read)
+
+
+def _unread(read: Read) -> bytes:
+    """A span that can't be read: what says which it is, and the fingerprint of its own bytes as a whole."""
+    shown: dict[str, Any] = {}
+    if read.is_json:
+        with suppress(msgspec.DecodeError, RecursionError):
+            fields = _LOOSE.decode(read.raw.decode("utf-8", "replace"))
+            named = {name: bytes(fields[name]) for name in _NAMING if name in fields}
+            shown = _fields({name: msgspec.json.decode(raw) for name, raw in named.items() if len(raw) < 80}, _NAMING)
+    return msgspec.json.encode(shown | {"redacted": _fingerprint(read.raw)})
+
+
+def _resource(source: Source, *, keep_content: bool) -> bytes:
+    """The resource as it stands in each record of its spans; a large one only as its fingerprint."""
+    if not source.resource.attributes:
+        return b""
+    written = source.resource if keep_content else Resource(_pairs(source.resource.attributes))
+    raw = b""
+    with suppress(RecursionError):
+        raw = msgspec.json.encode(written)
+    if not 0 < len(raw) <= MOST_RESOURCE:
+        raw = msgspec.json.encode({"redacted": _fingerprint(source.plain)})
+    return b'"resource":%b,' % raw
+
+
+def _without_content(span: Span) -> Span:
+    return Span(
+        trace_id=_hex(span.trace_id, 16),
+        span_id=_hex(span.span_id, 8),
+        parent_span_id=_hex(span.parent_span_id, 8),
+        trace_state=_scalar(span.trace_state),
+        flags=_scalar(span.flags),
+        name=_scalar(span.name),
+        kind=_scalar(span.kind),
+        start_time_unix_nano=_time(span.start_time_unix_nano),
+        end_time_unix_nano=_time(span.end_time_unix_nano),
+        attributes=_pairs(span.attributes),
+        dropped_attributes_count=_scalar(span.dropped_attributes_count),
+        events=[_event(event) for event in span.events] if span.events else None,
+        links=_links(span.links) if span.links else None,
+        status=_status(span.status) if span.status else None,
+    )
+
+
+def _event(event: SpanEvent) -> SpanEvent:
+    return SpanEvent(_scalar(event.name), _time(event.time_unix_nano), _pairs(event.attributes))
+
+
+def _links(links: Any) -> list[dict[str, Any]]:
+    each = links if isinstance(links, list) else ()
+    return [_fields(link, ("traceId", "spanId", "traceState")) for link in each]
+
+
+def _status(status: Status) -> Status | None:
+    code = _scalar(status.code)
+    return Status(code, _marked(status.message) if status.message else None) if code or status.message else None
+
+
+def _pairs(pairs: Iterable[KeyValue] | None) -> list[KeyValue] | None:
+    kept: list[KeyValue] = []
+    for pair in pairs or ():
+        key, value = pair.key, pair.value
+        if value is None:
+            continue
+        if len(key) > MOST_TEXT:
+            kept.append(KeyValue(_marked(key), _hidden(value)))
+        elif is_content(key):
+            kept.append(KeyValue(key, _hidden(value)))
+        elif (text := value.string_value) is not None and len(text) <= MOST_TEXT:
+            kept.append(KeyValue(key, AnyValue(text)))
+        else:
+            kept.append(KeyValue(key, _small(value) or _hidden(value)))
+    return kept or None
+
+
+def _hidden(value: AnyValue) -> AnyValue:
+    """The fingerprint in place of a value; one that was redacted before stays as it is."""
+    if value.redacted is not None and value.string_value is None:
+        return AnyValue(redacted=value.redacted)
+    told = plain(value)
+    if value.bytes_value is not None and isinstance(told, str) and value.string_value is value.int_value is None:
+        told = unpacked(value.bytes_value)
+    return AnyValue(redacted=_fingerprint(told))
+
+
+def _small(value: AnyValue) -> AnyValue | None:
+    """A short scalar or a short list of scalars, in the one field that counts; else None."""
+    small = _scalars(value.array_value.values or ()) if value.array_value is not None else _one(value)
+    return small if small is not None and len(msgspec.json.encode(small)) <= MOST_TEXT + 20 else None
+
+
+def _scalars(values: Sequence[AnyValue]) -> AnyValue | None:
+    found = [_one(value) for value in values[: MOST_TEXT + 1]]
+    kept = [value for value in found if value is not None]
+    return AnyValue(array_value=Array(kept)) if len(kept) == len(values) else None
+
+
+def _one(value: AnyValue) -> AnyValue | None:
+    if value.string_value is not None:
+        return AnyValue(value.string_value)
+    if value.int_value is not None:
+        return AnyValue(int_value=str(value.int_value))
+    if value.array_value is not None or value.kvlist_value is not None or value.redacted is not None:
+        return None
+    if value.bytes_value is not None:
+        return AnyValue(bytes_value=value.bytes_value)
+    if value.bool_value is not None:
+        return AnyValue(bool_value=value.bool_value)
+    return AnyValue(double_value=value.double_value)
+
+
+def _fingerprint(value: Any) -> Redacted:
+    return Redacted(*fingerprint(value))
+
+
+def _marked(text: str) -> str:
+    return text if _MARK.fullmatch(text) else "redacted bytes={} sha256={}".format(*fingerprint(text))
+
+
+def _scalar(value: Any) -> Any:
+    """A short text or a number of 64 bits; None for what says nothing or is neither."""
+    if isinstance(value, str):
+        return (value if len(value) <= MOST_TEXT else _marked(value)) or None
+    return value or None if isinstance(value, int) and abs(value) < 2**63 else None
+
+
+def _time(value: Any) -> str | None:
+    """Nanoseconds as text."""
+    return None if value in {0, "0", "", None} else _scalar(str(value)) if isinstance(value, int | str) else None
+
+
+def _hex(text: str | None, size: int) -> str | None:
+    if not text:
+        return None
+    if len(text) == 2 * size:
+        return text.lower()
+    raw = unpacked(text) if len(text) < 4 * size else b""
+    found: str | None = raw.hex() if len(raw) == size else _scalar(text)
+    return found
+
+
+def _fields(value: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Those of an object's fields that are short texts or numbers."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: kept for name in names if (kept := _scalar(value.get(name))) is not None}

@@ -1,0 +1,120 @@
+"""A checkpoint in the making: taken at one moment, encoded bit by bit between events, written by a thread."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from detector.checkpoints import CheckpointStore, Piece
+from detector.sources.alignment import Partition
+
+# Rows that are encoded and compressed at once: about 20 ms.
+ROWS: Final = 256
+
+
+class Rows(Protocol):
+    """What is too much to be saved at one moment: it stays as it was at that moment until it was taken."""
+
+    def take(self, most: int) -> list[bytes]:
+        """The next rows, `most` at most; none when all were taken."""
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """A partition's state as of one moment: plain data of it, and rows still to be taken, if there are any."""
+
+    head: dict[str, Any]
+    rows: Rows | None = None
+
+
+class Saving:
+    """Saves the partitions of one stage together.
+
+    Args:
+        store: Where to.
+        marks: What each partition's state stands for; the first of it is the offset, the next one to read.
+        captured: The states.
+        whole: Which of them are whole states, and not changes of the one before.
+        generation: Of the consumer group.
+        background: Runs the writing; none: it is done at once, in `go_on`.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        marks: Mapping[Partition, tuple[int, float]],
+        captured: Mapping[Partition, Captured],
+        *,
+        whole: set[Partition],
+        generation: int,
+        background: Executor | None,
+    ) -> None:
+        self.marks = dict(marks)
+        self.began_at = time.perf_counter()
+        self._store, self._generation, self._background = store, generation, background
+        self._pieces = {p: Piece(taken.head, whole=p in whole) for p, taken in captured.items()}
+        self._rows = {p: taken.rows for p, taken in captured.items() if taken.rows is not None}
+        self._written: Future[int] | None = None
+
+    @property
+    def encoding(self) -> bool:
+        """Whether there is something to do in this thread."""
+        return bool(self._rows)
+
+    def forget(self, partition: Partition) -> None:
+        """Don't save a partition, unless it is being written already."""
+        if self._written is None:
+            self.marks.pop(partition, None)
+            self._pieces.pop(partition, None)
+            self._rows.pop(partition, None)
+
+    def go_on(self, seconds: float) -> bool:
+        """Encode for so many seconds, then let it be written; whether it is."""
+        if self._rows:
+            self._encode(time.perf_counter() + seconds)
+        if not self._rows and self._written is None:
+            self._written = self._write()
+        return self._written is not None and self._written.done()
+
+    def _encode(self, until: float) -> None:
+        # What is made here dies at once, without cycles. Looking for some would mean going through all principals.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            while self._rows and time.perf_counter() < until:
+                partition, rows = next(iter(self._rows.items()))
+                taken = rows.take(ROWS)
+                if taken:
+                    self._pieces[partition].add(taken)
+                else:
+                    del self._rows[partition]
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _write(self) -> Future[int]:
+        drafts = {p: (self.marks[p][0], piece) for p, piece in self._pieces.items()}
+        if self._background is not None:
+            return self._background.submit(self._store.save, drafts, self._generation)
+        written: Future[int] = Future()
+        _fulfil(written, lambda: self._store.save(drafts, self._generation))
+        return written
+
+    def result(self) -> int:
+        """Finish, however long it takes; the bytes that were written.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        self.go_on(float("inf"))
+        assert self._written is not None  # noqa: S101 - all is encoded
+        return self._written.result()
+
+
+def _fulfil(future: Future[int], work: Callable[[], int]) -> None:
+    try:
+        future.set_result(work())
+    except Exception as error:  # noqa: BLE001 - raised again by `result`
+        future.set_exception(error)
