@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format kafka samples evaluate docs lock clean
+.PHONY: help demo test lint format kafka samples evaluate bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ samples: $(STAMP) ## generate sample_logs anew from their seeds
 
 evaluate: $(STAMP) ## measure detection on simulated variants (SEED=1)
 	$(BIN)/python -m tests.support.evaluation $(or $(SEED),1)
+
+bench: $(STAMP) ## measure what decoding costs, by format
+	$(BIN)/python -m tests.bench
 
 docs: $(STAMP) ## write the made parts of the README anew
 	$(BIN)/python -m tests.support.readme

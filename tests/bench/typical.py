@@ -1,0 +1,118 @@
+"""A typical message of each format: what a producer sends all day, not what it may send."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from detector.events import Actor, Destination, Event, Target
+from tests.support import audit_logs, cloudtrail, kubernetes, ocsf, otel
+from tests.support.events import event
+
+
+class Typical(NamedTuple):
+    """A message and how many records it holds; `like` is the same in JSON, where it is none itself."""
+
+    raw: bytes
+    records: int
+    like: bytes
+
+    @classmethod
+    def of(cls, raw: bytes, records: int = 1) -> "Typical":
+        """A message in JSON."""
+        return cls(raw, records, raw)
+
+
+_BATCH: Final = 20
+
+_MAIL: Final = (
+    "- id: '{n}'\n  sender: ines.conti@corp.example\n  recipients:\n  - ann@corp.example\n  subject: Audit\n"
+    "  body: The figures of the third quarter are with the auditors now, and they ask for the contracts with our two\n"
+    "    partners. Could you send them the signed versions by Friday, please, and put me in copy? The folder is\n"
+    "    files.corp.example/contracts/2026, and the open points are on the second page.\n  read: true\n"
+)
+_ASKED: Final = (
+    "Please go through the mails that came in today about the audit, list what is still open in a table with the name"
+    " of whoever has to do it, and send the table to ann@corp.example. "
+)
+
+
+def native_event() -> Event:
+    """An upload, about 600 bytes of JSON."""
+    return event(
+        id="01JNV0Q9T4Y6W8Z2B3C4D5E6F7",
+        kind="transfer",
+        action="export",
+        actor=Actor(
+            id="data-pipeline-agent-07", role="data-pipeline", session="s-8d1f22c6a0", on_behalf_of="mei.ivanov"
+        ),
+        target=Target(uri="warehouse://analytics/orders_2026_q1", type="table", sensitivity="internal"),
+        destination=Destination(host="ingest.lakehouse.example", account="corp-lakehouse", zone="approved"),
+        bytes_out=61_822_113,
+        records=182_334,
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        parent_id="00f067aa0ba902b7",
+        attributes={"tool": "exporter", "tool_version": "4.2.1", "attempt": 1},
+    )
+
+
+def spans() -> bytes:
+    """Tool calls of some 300 bytes that return a kilobyte, and a chat with a request for every ninth of them."""
+    found = []
+    for n in range(_BATCH):
+        if n % 10 == 0:
+            words = [{"role": "user", "parts": [{"type": "text", "content": _ASKED * 4}]}]
+            made = otel.span("chat", n + 1, **{"gen_ai.input.messages": msgspec.json.encode(words).decode()})
+        else:
+            sent = {"query": "audit of the quarter", "folder": "inbox", "recipients": ["ann@corp.example"], "page": n,
+                    "note": "only what is open, newest first; skip what was answered already by others"}  # fmt: skip
+            made = otel.span(
+                "execute_tool", n + 1,
+                **{
+                    "gen_ai.tool.name": "search_mail",
+                    "gen_ai.tool.call.id": f"call_{n}",
+                    "gen_ai.tool.type": "function",
+                    "gen_ai.tool.call.arguments": msgspec.json.encode(sent).decode(),
+                    "gen_ai.tool.call.result": "".join(_MAIL.format(n=3 * n + i) for i in range(2)),
+                    "server.address": "mail.corp.example",
+                },
+            )  # fmt: skip
+        found.append(made)
+    return otel.message(*found)
+
+
+def trail() -> bytes:
+    """Reads of objects mostly, some listings, a role's policy changed."""
+    read = {"bucketName": "corp-reports", "key": "2026/03/report-18.parquet", "Host": "corp-reports.s3.example"}
+    moved = {"bytesTransferredOut": 182_334.0, "bytesTransferredIn": 0.0, "SignatureVersion": "SigV4"}
+    arn = "arn:aws:s3:::corp-reports"
+    kept = [{"ARN": f"{arn}/{read['key']}", "type": "AWS::S3::Object"}, {"ARN": arn, "type": "AWS::S3::Bucket"}]
+    policy = cloudtrail.policy({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{arn}/*"]})
+    attached = {"roleName": "mover", "policyName": "read", "policyDocument": msgspec.json.encode(policy).decode()}
+    records: list[Mapping[str, Any]] = [
+        cloudtrail.record("s3:GetObject", read, additionalEventData=moved, resources=kept, readOnly=True)
+    ] * (_BATCH - 4)
+    records += [cloudtrail.record("ec2:DescribeInstances", {"maxResults": 100}, readOnly=True)] * 3
+    return cloudtrail.message(*records, cloudtrail.record("iam:PutRolePolicy", attached))
+
+
+def messages() -> dict[str, Typical]:
+    """By what is measured."""
+    encode = msgspec.json.encode
+    plain, otlp = encode(native_event()), spans()
+    asked = kubernetes.audited("list", "pods", namespace="web", requestURI="/api/v1/namespaces/web/pods?limit=500")
+    around = {"specversion": "1.0", "id": "A-1", "source": "/agents", "type": "example.agent.event",
+              "datacontenttype": "application/json", "data": msgspec.Raw(plain)}  # fmt: skip
+    return {
+        "native": Typical.of(plain),
+        "otel": Typical.of(otlp, _BATCH),
+        "otel (protobuf)": Typical(otel.protobuf(otlp), _BATCH, otlp),
+        "cloudtrail": Typical.of(trail(), _BATCH),
+        "kubernetes": Typical.of(encode(asked)),
+        "gcp_audit": Typical.of(audit_logs.gcp("storage.objects.get", "storage", "projects/_/buckets/corp/objects/a")),
+        "okta": Typical.of(audit_logs.okta("user.session.start", ("User", "ann@acme.example"))),
+        "github": Typical.of(audit_logs.github("repo.download_zip", visibility="private")),
+        "ocsf": Typical.of(encode(ocsf.call("GetReport", 2, resources=[ocsf.BILLING]))),
+        "cloudevents": Typical.of(encode(around)),
+        "auto": Typical.of(plain),
+    }
