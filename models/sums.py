@@ -118,6 +118,12 @@ class DecayedSums:
         self._usual_block = math.nan
         self._usual_prior: Sequence[Prior] | None = None
 
+    def largest(self, amount: float, time: float) -> float:
+        """The largest of the sums with `amount` at `time`, or a little more: tells cheaply what is too little."""
+        before = self._state[len(self._state) - _FIELDS]
+        age = time - self._last
+        return (before * 2.0 ** (-age / self.params.half_lives[-1]) if age > 0.0 else before) + max(0.0, amount)
+
     def judge(self, amount: float, time: float, prior: Sequence[Prior] | None = None) -> Judgement:
         """The least probable half-life, its p-value corrected for looking at all of them."""
         half_lives, state, usual = self.params.half_lives, self._state, self._usual

@@ -120,12 +120,14 @@ class OutOfCharter(StructDetector[Breaches]):
         """Whatever is outside the charter."""
         return context.charter.breach(event) is not None
 
-    def learn(self, event: Event, state: Breaches, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
+    def learn(self, event: Event, state: Breaches, context: Context, found: Sequence[Finding]) -> None:
         """Count the breach on, and the class of data among the habits."""
         touched = _class_touched(event)
         if touched is not None and touched not in state.classes:
             state.classes[touched] = None
-            context.group.add_use(TOLD if context.suspect else CLASSES, touched)
+            # What was told or noted is no habit yet; only touches that nobody remarked make the class known.
+            remarked = context.suspect or any(f.detector == self.name for f in found)
+            context.group.add_use(TOLD if remarked else CLASSES, touched)
         broken = context.charter.breach(event)
         if broken is None or event.outcome == "denied":
             return

@@ -96,7 +96,11 @@ class TransferRate(Detector[Flows]):
         """One finding for the channel that is least probable, if it is improbable enough."""
         best: tuple[str, Judgement] | None = None
         for name, amount in amounts(event, context):
-            channel = state.channels.get(name) or Channel(self.params)
+            known = state.channels.get(name)
+            if (amount if known is None else known.rate.largest(amount, context.now)) < self._least(name):
+                self._test(name, 0.0, context)  # too little to judge, but a test all the same
+                continue
+            channel = known or Channel(self.params)
             judged = self._judge(name, amount, channel, state, context)
             if (
                 self._is_beyond(name, judged, context)
@@ -119,11 +123,18 @@ class TransferRate(Detector[Flows]):
         return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share) * strange)
 
     def _is_beyond(self, name: str, judged: Judgement, context: Context) -> bool:
+        score = log10_surprise(judged.p_value) if judged.total >= self._least(name) else 0.0
+        return self._test(name, score, context)
+
+    def _test(self, name: str, score: float, context: Context) -> bool:
+        side = name.partition(" ")[2]
+        return context.test(f"{self.name} {side}", score, getattr(self.settings, f"{side}_p"))
+
+    def _least(self, name: str) -> int:
+        """The sum below which a channel never fires."""
         unit, side = name.split()
         least = self.settings.min_bytes if unit == "bytes" else self.settings.min_records
-        least *= READ_LEAST if side == READ else 1
-        score = log10_surprise(judged.p_value) if judged.total >= least else 0.0
-        return context.test(f"{self.name} {side}", score, getattr(self.settings, f"{side}_p"))
+        return least * READ_LEAST if side == READ else least
 
     def _is_news(self, channel: Channel, judged: Judgement, now: float) -> bool:
         return (

@@ -139,6 +139,18 @@ def test_negative_and_empty_transfers_count_as_nothing() -> None:
     assert rate.score_one(5e5, 7e4) == pytest.approx(same.score_one(5e5, 7e4))
 
 
+def test_no_sum_is_above_the_largest() -> None:
+    rng, rate, time = random.Random(3), DecayedRate(RateParams()), 0.0
+    for _ in range(400):
+        time += rng.choice((0.0, -30.0, 5.0, 900.0, 40_000.0))
+        amount = rng.choice((0.0, -5.0, 1.0, 1e3, 1e6))
+        largest = rate.largest(amount, time)
+        assert rate.judge(amount, time).total <= largest <= 1e9
+        rate.learn_one(amount, time)
+    later = time + 1e6
+    assert rate.largest(0.0, later + 86_400.0) == pytest.approx(rate.largest(0.0, later) / 4.0)
+
+
 def test_huge_values_leave_it_working() -> None:
     for rate in (DecayedRate(), DecayedRate(RateParams())):
         for n in range(500):
