@@ -11,19 +11,20 @@ from tests.support.events import event
 
 
 class Typical(NamedTuple):
-    """A message and how many records it holds; `like` is the same in JSON, where it is none itself."""
+    """Messages of one kind and how many records each holds; `like` are the same in JSON, where they are none."""
 
-    raw: bytes
+    raws: tuple[bytes, ...]
     records: int
-    like: bytes
+    like: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, raw: bytes, records: int = 1) -> "Typical":
-        """A message in JSON."""
-        return cls(raw, records, raw)
+    def of(cls, *raws: bytes, records: int = 1) -> "Typical":
+        """Messages in JSON."""
+        return cls(raws, records, raws)
 
 
 _BATCH: Final = 20
+_DIFFERENT: Final = 40  # messages: their texts are more than any cache holds
 
 _MAIL: Final = (
     "- id: '{n}'\n  sender: ines.conti@corp.example\n  recipients:\n  - ann@corp.example\n  subject: Audit\n"
@@ -35,6 +36,19 @@ _ASKED: Final = (
     "Please go through the mails that came in today about the audit, list what is still open in a table with the name"
     " of whoever has to do it, and send the table to ann@corp.example. "
 )
+
+
+_TOOL: Final = {
+    "gen_ai.tool.name": "search_mail",
+    "gen_ai.tool.type": "function",
+    "server.address": "mail.corp.example",
+}
+_MODEL: Final = {
+    "gen_ai.provider.name": "example",
+    "gen_ai.request.model": "large-4",
+    "gen_ai.usage.input_tokens": 1832,
+    "gen_ai.usage.output_tokens": 211,
+}
 
 
 def native_event() -> Event:
@@ -56,28 +70,28 @@ def native_event() -> Event:
     )
 
 
-def spans() -> bytes:
-    """Tool calls of some 300 bytes that return a kilobyte, and a chat with a request for every ninth of them."""
+def spans(number: int, *, contents: bool) -> bytes:
+    """Tool calls, and a chat for every ninth of them; with `contents` no two texts alike, whatever the `number`.
+
+    By the conventions contents are captured only where somebody asked for it: some 300 bytes of arguments, a
+    kilobyte that came back.
+    """
     found = []
     for n in range(_BATCH):
+        place = _BATCH * number + n
         if n % 10 == 0:
-            words = [{"role": "user", "parts": [{"type": "text", "content": _ASKED * 4}]}]
-            made = otel.span("chat", n + 1, **{"gen_ai.input.messages": msgspec.json.encode(words).decode()})
-        else:
-            sent = {"query": "audit of the quarter", "folder": "inbox", "recipients": ["ann@corp.example"], "page": n,
-                    "note": "only what is open, newest first; skip what was answered already by others"}  # fmt: skip
-            made = otel.span(
-                "execute_tool", n + 1,
-                **{
-                    "gen_ai.tool.name": "search_mail",
-                    "gen_ai.tool.call.id": f"call_{n}",
-                    "gen_ai.tool.type": "function",
-                    "gen_ai.tool.call.arguments": msgspec.json.encode(sent).decode(),
-                    "gen_ai.tool.call.result": "".join(_MAIL.format(n=3 * n + i) for i in range(2)),
-                    "server.address": "mail.corp.example",
-                },
-            )  # fmt: skip
-        found.append(made)
+            words = [{"role": "user", "parts": [{"type": "text", "content": f"Case {place}. {_ASKED * 4}"}]}]
+            told = {"gen_ai.input.messages": msgspec.json.encode(words).decode()}
+            found.append(otel.span("chat", n + 1, **_MODEL, **(told if contents else {})))
+            continue
+        sent = {"query": f"audit {place}", "folder": "inbox", "recipients": ["ann@corp.example"], "page": n,
+                "note": "only what is open, newest first; skip what was answered already by others"}  # fmt: skip
+        told = {
+            "gen_ai.tool.call.arguments": msgspec.json.encode(sent).decode(),
+            "gen_ai.tool.call.result": "".join(_MAIL.format(n=3 * place + i) for i in range(2)),
+        }
+        called = {**_TOOL, "gen_ai.tool.call.id": f"call_{place}"}
+        found.append(otel.span("execute_tool", n + 1, **called, **(told if contents else {})))
     return otel.message(*found)
 
 
@@ -99,15 +113,17 @@ def trail() -> bytes:
 def messages() -> dict[str, Typical]:
     """By what is measured."""
     encode = msgspec.json.encode
-    plain, otlp = encode(native_event()), spans()
+    plain, bare = encode(native_event()), spans(0, contents=False)
+    full = [spans(n, contents=True) for n in range(_DIFFERENT)]
     asked = kubernetes.audited("list", "pods", namespace="web", requestURI="/api/v1/namespaces/web/pods?limit=500")
     around = {"specversion": "1.0", "id": "A-1", "source": "/agents", "type": "example.agent.event",
               "datacontenttype": "application/json", "data": msgspec.Raw(plain)}  # fmt: skip
     return {
         "native": Typical.of(plain),
-        "otel": Typical.of(otlp, _BATCH),
-        "otel (protobuf)": Typical(otel.protobuf(otlp), _BATCH, otlp),
-        "cloudtrail": Typical.of(trail(), _BATCH),
+        "otel": Typical.of(bare, records=_BATCH),
+        "otel (protobuf)": Typical((otel.protobuf(bare),), _BATCH, (bare,)),
+        "otel (contents)": Typical.of(*full, records=_BATCH),
+        "cloudtrail": Typical.of(trail(), records=_BATCH),
         "kubernetes": Typical.of(encode(asked)),
         "gcp_audit": Typical.of(audit_logs.gcp("storage.objects.get", "storage", "projects/_/buckets/corp/objects/a")),
         "okta": Typical.of(audit_logs.okta("user.session.start", ("User", "ann@acme.example"))),
