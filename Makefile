@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format kafka samples evaluate bench docs lock clean
+.PHONY: help demo test soak lint format kafka samples evaluate bench docs audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ demo: $(STAMP) ## the four sample incidents through the real pipeline into an em
 
 test: $(STAMP) ## everything, on real components (Kafka needs Java 17 and Maven; see README)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(STAMP) ## kill, freeze and restart everything under load, then compare with a clean replay (MINUTES=3 SEED=1)
+	$(BIN)/python -m tests.support.soak --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1)
 
 lint: $(STAMP) ## ruff and mypy (strict) over the whole tree
 	$(BIN)/ruff format --check .
@@ -40,6 +43,11 @@ bench: $(STAMP) ## measure what decoding costs, by format
 
 docs: $(STAMP) ## write the made parts of the README anew
 	$(BIN)/python -m tests.support.readme
+
+audit: ## known vulnerabilities in the pinned dependencies; says so and passes where nobody can be asked
+	@test -x var/audit/bin/python || python3 -m venv var/audit
+	@var/audit/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 pip-audit || true
+	@var/audit/bin/python deploy/audit.py
 
 lock: $(STAMP) ## pin the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | LC_ALL=C sort -f > deploy/constraints.txt

@@ -24,9 +24,9 @@ class Issuer(BaseModel):
 
     ids: tuple[str, ...] = Field((), description="Who (`*@oncall.corp.example`); empty: anybody of the other lists.")
     roles: tuple[str, ...] = Field((), description="Roles of these; empty: all.")
-    kinds: tuple[ActorKind, ...] = Field(("human", "service"), min_length=1, description="What they are.")
+    kinds: tuple[ActorKind, ...] = Field(("human", "service"), description="What they are.")
     orders: tuple[Order, ...] = Field(
-        ("approve", "confirm", "deny", "stop", "resume"), min_length=1, description="What they may order."
+        ("approve", "confirm", "deny", "stop", "resume"), description="What they may order."
     )
     agents: tuple[str, ...] = Field((), description="Whom they may order about (`mail-*`); empty: every agent.")
 
@@ -74,6 +74,16 @@ class ControlSettings(BaseModel):
             return any(issuer.gives(control) for issuer in self.issuers)
         return actor.kind != "agent"
 
+    def vouches(self, act: Event) -> bool:
+        """Whether the approver that an act names inline may approve it; by the id alone, for no more is said of it."""
+        by = act.approval.by if act.approval is not None else None
+        if by is None or not self.issuers:
+            return True
+        return any(
+            issuer.ids and "approve" in issuer.orders and _fits(issuer.ids, by) and _fits(issuer.agents, act.principal)
+            for issuer in self.issuers
+        )
+
 
 def _fits(patterns: tuple[str, ...], name: str) -> bool:
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
@@ -110,11 +120,11 @@ class ApprovalLedger(msgspec.Struct):
         self.rulings[approval.id] = Ruling(control.action != "deny", control.actor.id, time)
         return True
 
-    def answer(self, event: Event, time: float, *, required: bool) -> Answer:
+    def answer(self, event: Event, time: float, *, required: bool, vouched: bool = True) -> Answer:
         """Whether `event` at `time` (unix seconds) has the yes that it needs, and if not, what it lacks.
 
-        A person's or service's act may name its approver inline (`approval.by`); an agent's claim of who
-        approved counts only when the approver's own control event was seen.
+        A person's or service's act may name its approver inline (`approval.by`), who must be one that may
+        (`vouched`); an agent's claim of who approved counts only when the approver's own control event was seen.
         """
         approval = event.approval
         if approval is None or not (approval.id or approval.by):
@@ -127,7 +137,7 @@ class ApprovalLedger(msgspec.Struct):
                 return "denied"
             fits = ruling.kind in {"", event.kind} and time - ruling.time <= VALID_SECONDS
             return "approved" if fits else "outworn"
-        return "approved" if approval.by and event.actor.kind != "agent" else "unknown_id"
+        return "approved" if approval.by and vouched and event.actor.kind != "agent" else "unknown_id"
 
     def use(self, event: Event) -> None:
         """Bind a yes to the kind of act that it was first used for."""

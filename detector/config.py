@@ -1,18 +1,18 @@
 """Settings: what an operator may set, with its default and one line on what it does."""
 
 import difflib
-import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from detector import chains
 from detector.approvals import ControlSettings
 from detector.budget import BudgetSettings
 from detector.charter import Charter
+from detector.config_base import Secret, Section, TopicName, Url, without_password
 from detector.correlation import CorrelationSettings
 from detector.destinations import DestinationSettings
 from detector.detectors import REGISTRY
@@ -23,57 +23,13 @@ from detector.renderings import Rendering
 from detector.suppressions import Mute
 
 
-class ConfigError(Exception):
-    """The configuration can't be used; the message says where it is wrong and what would be right."""
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Secret(Section):
-    """Where a secret is kept. The secret itself never stands in the configuration."""
-
-    env: str | None = Field(None, description="Name of the environment variable that holds it.")
-    file: Path | None = Field(None, description="File that holds it; surrounding white space is cut off.")
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("name one place: `env: NAME` or `file: PATH`")
-        return self
-
-    def reveal(self) -> str:
-        """The secret.
-
-        Raises:
-            ConfigError: The variable is not set, or the file can't be read or is empty.
-        """
-        if self.env is not None:
-            value = os.environ.get(self.env)
-            if not value:
-                raise ConfigError(f"the environment variable {self.env} is not set: a secret is kept there")
-            return value
-        try:
-            value = Path(str(self.file)).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"the secret in {self.file} can't be read: {error.strerror}") from error
-        except UnicodeDecodeError:
-            raise ConfigError(f"the secret in {self.file} can't be read: it is not text in UTF-8") from None
-        if not value:
-            raise ConfigError(f"the file {self.file} is empty: a secret is kept there")
-        return value
-
-
 class Topics(Section):
     """Names of the Kafka topics."""
 
-    events: str = Field("agent-events", description="What agents, people and services did; read.")
-    findings: str = Field("agent-findings", description="What scoring found; written, read by correlation.")
-    alerts: str = Field("agent-alerts", description="Each version of each alert; written.")
-    rejects: str = Field("agent-rejects", description="Messages that could not be understood; written.")
+    events: TopicName = Field("agent-events", description="What agents, people and services did; read.")
+    findings: TopicName = Field("agent-findings", description="What scoring found; written, read by correlation.")
+    alerts: TopicName = Field("agent-alerts", description="Each version of each alert; written.")
+    rejects: TopicName = Field("agent-rejects", description="Messages that could not be understood; written.")
 
 
 class Security(Section):
@@ -121,26 +77,6 @@ class Kafka(Section):
     security: Security = Field(Security(), description="How to reach the brokers safely.")
 
 
-def without_password(url: str) -> str:
-    """The URL as it is.
-
-    Raises:
-        ValueError: It holds a password, which would show in logs and in `detector check`.
-    """
-    if urlsplit(url).password is not None:
-        raise ValueError("the `url` holds a password: take it out, and name its place as a secret")
-    return url
-
-
-def _http(url: str) -> str:
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise ValueError("an address that begins with http:// or https:// is wanted")
-    return url
-
-
-Url = Annotated[str, AfterValidator(_http), AfterValidator(without_password)]
-
-
 class Store(Section):
     """The event store."""
 
@@ -149,6 +85,7 @@ class Store(Section):
         description="`chdb:///path` (embedded) or `http(s)://user@host:port/database`; none: nothing is stored.",
     )
     password: Secret | None = Field(None, description="Password of the server's user.")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) to verify it with; none: the system's.")
 
     @field_validator("url")
     @classmethod
@@ -166,12 +103,23 @@ class State(Section):
     )
     every: float = Field(30.0, gt=0, description="Seconds between checkpoints.")
 
+    @field_validator("url")
+    @classmethod
+    def _no_credentials_in_it(cls, url: str) -> str:
+        if urlsplit(url).username is not None:
+            raise ValueError(
+                "the `url` holds credentials: take them out, object stores read theirs from the environment"
+            )
+        return url
+
 
 class Alertmanager(Section):
     """Delivery to Prometheus Alertmanager (API v2)."""
 
     url: Url = Field(description="Its address, for example `http://127.0.0.1:9093`.")
     heartbeat: float = Field(60.0, gt=0, description="Seconds between repeats of open alerts.")
+    token: Secret | None = Field(None, description="Bearer token, where a proxy in front asks for one.")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) to verify it with; none: the system's.")
 
 
 class Webhook(Section):
@@ -179,6 +127,7 @@ class Webhook(Section):
 
     url: Url = Field(description="Where alerts are posted to.")
     secret: Secret = Field(description="Key of the HMAC-SHA256 signature.")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) to verify it with; none: the system's.")
     format: Rendering = Field(
         "native", description="What alerts are posted as: `native`, or `ocsf` (Detection Finding)."
     )
@@ -189,6 +138,15 @@ class Metrics(Section):
 
     address: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(9464, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    cert_file: Path | None = Field(None, description="Certificate (PEM) and chain to serve HTTPS with; none: HTTP.")
+    key_file: Path | None = Field(None, description="Key of the certificate (PEM).")
+    token: Secret | None = Field(None, description="Bearer token for `/metrics` and the probes' reasons; none: open.")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("`cert_file` and `key_file` go together")
+        return self
 
 
 class Charters(Section):
@@ -211,7 +169,7 @@ Detectors: Any = create_model("Detectors", __base__=Section, __doc__="Settings b
 class Source(Section):
     """A topic of events, and what is written in it."""
 
-    topic: str = Field(description="Name of the topic; read.")
+    topic: TopicName = Field(description="Name of the topic; read.")
     format: Literal[tuple(FORMATS)] = Field("native", description="Wire format of its messages.")  # type: ignore[valid-type]
 
 
@@ -271,6 +229,12 @@ class Config(Section):
         for source in self.read:
             if source.topic in own:
                 raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")
+        return self
+
+    @model_validator(mode="after")
+    def _each_source_says_its_format(self) -> Self:
+        if self.sources and "format" in self.model_fields_set:
+            raise ValueError("`format` is that of `kafka.topics.events` alone: of `sources`, each has a `format`")
         return self
 
     @field_validator("mutes")

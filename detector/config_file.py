@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from detector.config import Config, ConfigError, Secret
+from detector.config import Config
+from detector.config_base import ConfigError, Secret
 
 _WANTED: Final = {
     "bool_parsing": "true or false",

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from detector.config import Config, Secret
+from detector.config import Config
+from detector.config_base import Secret
 
 
 def reference() -> str:

@@ -29,16 +29,22 @@ class CorrelateStage(Stage):
         shell: What every stage is given.
         make: Makes an empty second stage; one for each partition of the findings topic.
         on_restored: Called with the alerts that are open after a restore, for sinks that repeat them.
+        on_closed: Called when a partition was given up: its open alerts are another process's to repeat.
     """
 
     name = "correlate"
 
     def __init__(
-        self, shell: StageShell, make: Callable[[], Correlator], on_restored: Callable[[Sequence[Alert]], None]
+        self,
+        shell: StageShell,
+        make: Callable[[], Correlator],
+        on_restored: Callable[[Sequence[Alert]], None],
+        on_closed: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(shell)
         self._make = make
         self._on_restored = on_restored
+        self._on_closed = on_closed
         self._correlators: dict[Partition, tuple[Correlator, Watermarks]] = {}
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:  # noqa: ARG002
@@ -98,6 +104,7 @@ class CorrelateStage(Stage):
         """Forget the partition's incidents."""
         self._correlators.pop(partition, None)
         self._gauge()
+        self._on_closed()
 
     def capture(self, partition: Partition, *, whole: bool) -> Captured:  # noqa: ARG002 - incidents are few
         """The incidents and the watermarks, all of them."""

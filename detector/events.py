@@ -151,11 +151,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.actor.id
 
 
-Reason = Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format"]
+Reason = Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format", "not_storable"]
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """A message that could not be understood: why, in a word for the metrics and a sentence for a person."""
+    """A message that could not be understood, or stored: why, in a word for the metrics and a sentence for a person."""
 
     reason: Reason
     detail: str

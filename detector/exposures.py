@@ -9,6 +9,7 @@ from detector.events import ActorKind, Sensitivity
 from detector.findings import Finding
 
 READERS_MOST: Final = 1000
+WINDOWS_MOST: Final = 10_000
 
 _WIDTH: Final[Mapping[str, int]] = {"user": 0, "group": 1, "org": 2, "public": 3}
 
@@ -61,11 +62,17 @@ class ExposureLedger:
         return [window for window in self._windows.values() if window.incident == incident]
 
     def open(self, finding: Finding, incident: str) -> Window | None:
-        """Open a window by the finding of a change; None if the resource stands open already."""
+        """Open a window by the finding of a change; None if the resource stands open already.
+
+        Past `WINDOWS_MOST` the one opened first is watched no longer, of those told as overdue if there are any.
+        """
         evidence = finding.evidence
         resource = evidence["resource"]
         if resource in self._windows:
             return None
+        if len(self._windows) >= WINDOWS_MOST:
+            told = (name for name, kept in self._windows.items() if kept.overdue)
+            del self._windows[next(told, next(iter(self._windows)))]
         window = self._windows[resource] = Window(
             resource=resource,
             sensitivity=evidence["sensitivity"],

@@ -1,10 +1,12 @@
 """Kafka settings -> kafka-python's own, with secrets looked up at the last moment."""
 
+import ssl
 from typing import Any
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from detector.config import Kafka, Secret
+from detector.config import Kafka, Security
+from detector.config_base import ConfigError, Secret
 
 
 class SecretToken(AbstractTokenProvider):  # type: ignore[misc]
@@ -25,7 +27,7 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     Certificates and host names are always verified.
 
     Raises:
-        ConfigError: A secret is not where it should be.
+        ConfigError: A secret or a certificate is not where it should be, or can't be used.
     """
     security = kafka.security
     settings: dict[str, Any] = {
@@ -40,8 +42,22 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     if security.username is not None and security.password is not None:
         settings["sasl_plain_username"] = security.username
         settings["sasl_plain_password"] = security.password.reveal()
-    files = {"ssl_cafile": security.ca_file, "ssl_certfile": security.cert_file, "ssl_keyfile": security.key_file}
-    settings |= {name: str(path) for name, path in files.items() if path is not None}
-    if security.key_password is not None:
-        settings["ssl_password"] = security.key_password.reveal()
+    if security.protocol.endswith("SSL"):
+        settings["ssl_context"] = _tls(security)
     return settings
+
+
+def _tls(security: Security) -> ssl.SSLContext:
+    """Made here rather than at each connection, so that a file that can't be used is told at the start."""
+    doing = f"CA certificates in {security.ca_file}"
+    try:
+        context = ssl.create_default_context(cafile=str(security.ca_file) if security.ca_file else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if security.cert_file is not None:
+            doing = f"client certificate in {security.cert_file} and its key"
+            # Without a password OpenSSL would ask for one on the terminal.
+            password = security.key_password.reveal() if security.key_password is not None else ""
+            context.load_cert_chain(security.cert_file, security.key_file, password)
+    except OSError as error:
+        raise ConfigError(f"`kafka.security`: the {doing} can't be used: {error.strerror or error}") from error
+    return context

@@ -13,6 +13,9 @@ from detector.events import ActorKind, Event, Target
 
 KNOWN_MOST: Final = 10_000
 
+_NEVER: Final = "(?!)"
+"""What `translate` makes of a range that holds nothing."""
+
 Patterns = tuple[str, ...]
 
 
@@ -26,6 +29,11 @@ class _Rule(BaseModel):
     def _each_pattern_says_something(cls, patterns: Patterns) -> Patterns:
         if not all(pattern.strip() for pattern in patterns):
             raise ValueError("an empty pattern fits nothing: take it out")
+        for pattern in patterns:
+            if pattern != pattern.strip():
+                raise ValueError(f"{pattern!r} fits only what has spaces around it: take them out")
+            if _NEVER in translate(pattern):
+                raise ValueError(f"{pattern!r} fits nothing: the letters in [] go from the lower to the higher")
         return patterns
 
 

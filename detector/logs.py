@@ -5,11 +5,27 @@ import sys
 
 import structlog
 
+from detector.wording import printable
+
+
+def for_terminals(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What came from outside can't move the cursor, or pass for a line of its own; tracebacks keep their lines."""
+    return {
+        name: "\n".join(map(printable, str(value).splitlines())) if name == "exception" else _neutral(value)
+        for name, value in line.items()
+    }
+
+
+def _neutral(value: object) -> object:
+    return printable(value if isinstance(value, str) else repr(value)) if not isinstance(value, int | float) else value
+
 
 def log_to_stderr(level: int) -> None:
     """Log from `level` on; tracebacks come without local variables, in which secrets could stand."""
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    rendering: list[structlog.typing.Processor] = (
+        [for_terminals, structlog.dev.ConsoleRenderer()]
+        if sys.stderr.isatty()
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -18,7 +34,7 @@ def log_to_stderr(level: int) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *rendering,
         ],
     )
     logging.getLogger("kafka").setLevel(logging.ERROR)

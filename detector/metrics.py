@@ -131,6 +131,7 @@ class Metrics:
     def _define_stream(self) -> None:
         self.events = self._counter("events", "Events decoded.", "format", "kind")
         self.verdicts = self._counter("events_verdict", "Events by how scoring took them.", "verdict")
+        self.event_ids_reused = self._counter("event_ids_reused", "Events under the id of another event.")
         self.rejects = self._counter("rejects", "Messages that could not be decoded.", "reason")
         self.findings = self._counter("findings", "Findings made.", "detector", "severity")
         self.findings_suppressed = self._counter(
@@ -162,6 +163,9 @@ class Metrics:
         self.open_incidents = self._gauge("open_incidents", "Incidents that are open.", "severity")
         self.open_exposures = self._gauge("open_exposures", "Exposure windows that are open.")
         self.principals = self._gauge("principals", "Principals held in memory.")
+        self.principals_unreadable = self._counter(
+            "principals_unreadable", "Principals forgotten because what was saved of them could not be read."
+        )
         self.config_reload_success = self._gauge("config_reload_success", "1 when the last reload worked.")
         self.config_reload_timestamp = self._gauge(
             "config_reload_timestamp_seconds", "When a reload last worked, in unix seconds."

@@ -1,8 +1,12 @@
-"""/metrics, /healthz and /readyz over HTTP."""
+"""/metrics, /healthz and /readyz over HTTP or HTTPS."""
 
+import hmac
 import socket
+import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from detector.wording import printable
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,8 +35,8 @@ class MonitoringServer:
     """Serves a registry and two probes from a thread of its own, until it is closed.
 
     `/healthz` answers 200 while the process does its work (else: restart it), `/readyz` while it can do it
-    (else: don't count on it); otherwise 503 with the reasons, one a line. There is no authentication: listen
-    on loopback, or where only the monitoring comes.
+    (else: don't count on it); otherwise 503 with the reasons, one a line. With a token, `/metrics` and the reasons
+    are for those who send it (`Authorization: Bearer …`); the probes' status is for everybody, as kubelets send none.
 
     Args:
         registry: what `/metrics` shows.
@@ -38,6 +44,8 @@ class MonitoringServer:
         port: port to listen on; 0 takes a free one, see `port`.
         healthy: the check behind `/healthz`; called on a server thread.
         ready: the check behind `/readyz`; called on a server thread.
+        tls: the context to serve HTTPS with; None serves HTTP.
+        token: the bearer token; None asks for none.
 
     Raises:
         OSError: the address can't be listened on.
@@ -51,13 +59,18 @@ class MonitoringServer:
         *,
         healthy: Check = always,
         ready: Check = always,
+        tls: ssl.SSLContext | None = None,
+        token: str | None = None,
     ) -> None:
-        app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready})
+        app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready}, token)
         server = _Server6 if ":" in address else _Server
         try:
             self._server = make_server(address, port, app, server, _Handler)
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"{address}:{port}") from error
+        if tls is not None:
+            # Not at accept, which is one thread's work for all: a client that says nothing would hold up the others.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.address = address
         self.port: int = self._server.server_port
         """The port that is listened on."""
@@ -87,7 +100,11 @@ class _Server(ThreadingMixIn, WSGIServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - given by socketserver
-        log.warning("monitoring_request_failed", client=client_address[0], exc_info=True)
+        error = sys.exception()
+        if isinstance(error, OSError):  # no TLS where TLS is spoken, a certificate that is not ours to like, a hang-up
+            log.info("monitoring_client_gone", client=client_address[0], why=str(error))
+        else:
+            log.warning("monitoring_request_failed", client=client_address[0], exc_info=True)
 
 
 class _Server6(_Server):
@@ -101,22 +118,52 @@ class _Handler(WSGIRequestHandler):
         """Scrapes come every few seconds: not worth a line."""
 
 
-def _application(metrics: "WSGIApplication", checks: dict[str, Check]) -> "WSGIApplication":
+def server_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
+    """TLS 1.2 or newer with a certificate (PEM, with its chain) and its key.
+
+    Raises:
+        OSError: They can't be read, or don't belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(
+            error.errno, f"the metrics' certificate or its key can't be used: {why}", str(cert_file)
+        ) from error
+    return context
+
+
+def _application(metrics: "WSGIApplication", checks: dict[str, Check], token: str | None) -> "WSGIApplication":
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
+        known = token is None or _bears(environ, token)
         if path == "/metrics":
-            return metrics(environ, start_response)
+            if known:
+                return metrics(environ, start_response)
+            lines = ["a bearer token is asked for"]
+            return _text(start_response, "401 Unauthorized", lines, [("WWW-Authenticate", "Bearer")])
         check = checks.get(path)
         if check is None:
             return _text(start_response, "404 Not Found", ["/metrics", *checks])
         good, reasons = check()
-        return _text(start_response, "200 OK" if good else "503 Service Unavailable", reasons or ["ok"])
+        status = "200 OK" if good else "503 Service Unavailable"
+        return _text(start_response, status, reasons if reasons and known else ["ok" if good else "no"])
 
     return application
 
 
-def _text(start_response: "StartResponse", status: str, lines: Iterable[str]) -> list[bytes]:
-    body = "".join(f"{line}\n" for line in lines).encode()
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, headers)
+def _bears(environ: "WSGIEnvironment", token: str) -> bool:
+    given = environ.get("HTTP_AUTHORIZATION", "")
+    return hmac.compare_digest(given.encode("latin-1", "replace"), f"Bearer {token}".encode())
+
+
+def _text(
+    start_response: "StartResponse", status: str, lines: Iterable[str], headers: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    body = "".join(f"{printable(line)}\n" for line in lines).encode()
+    kind = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
+    start_response(status, [*kind, ("Content-Length", str(len(body))), *headers])
     return [body]

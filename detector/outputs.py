@@ -13,9 +13,12 @@ class Outputs:
 
     Args:
         runners: The runners that this stage feeds; another stage may feed the same ones.
+        room: Items that may wait for a runner before the stage is to stop. A stage of few results needs some where
+            another stage fills the queues: its alerts leave by the sinks that live.
     """
 
-    def __init__(self, runners: Sequence[SinkRunner]) -> None:
+    def __init__(self, runners: Sequence[SinkRunner], room: int = 0) -> None:
+        self._room = room
         self._waiting: dict[SinkRunner, deque[Batch]] = {runner: deque() for runner in runners}
 
     def put(self, batch: Batch) -> None:
@@ -32,15 +35,20 @@ class Outputs:
 
     @property
     def blocked(self) -> bool:
-        """Whether anything waits for room."""
-        return any(self._waiting.values())
+        """Whether more waits than there is room for."""
+        return any(sum(map(len, waiting)) > self._room for waiting in self._waiting.values() if waiting)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a sink failed when it was tried last: it is not worth the while to wait for it."""
+        return any(runner.last_error is not None for runner in self._waiting)
 
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until all that was put is durable in every sink; whether it is."""
         deadline = time.monotonic() + timeout
-        while self.blocked and time.monotonic() < deadline:
+        while any(self._waiting.values()):
+            if time.monotonic() >= deadline:
+                return False
             self.retry()
             time.sleep(0.01)
-        if self.blocked:
-            return False
         return all(runner.flush(max(0.0, deadline - time.monotonic())) for runner in self._waiting)

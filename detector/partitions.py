@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from detector.duplicates import SeenEvents, mark_of
+from detector.events import Envelope, Event
 from detector.peers import PeerSummary
 from detector.principal_rows import PrincipalRows
 from detector.principals import Capture, PrincipalStore
@@ -38,9 +41,8 @@ class ScoringSettings(BaseModel):
 class PartitionState:
     """All that scoring remembers of one partition.
 
-    `watermark` is the highest accepted event time (unix seconds). `recent` and `older` are two generations
-    of event ids: a full generation replaces the older one, so between one and two windows are remembered.
-    `published` are the peers' sums as of the last boundary, `accumulating` those since the start.
+    `watermark` is the highest accepted event time (unix seconds), `seen` tells duplicates. `published` are the peers'
+    sums as of the last boundary, `accumulating` those since the start.
 
     Args:
         settings: Bounds of the memory.
@@ -48,37 +50,50 @@ class PartitionState:
     """
 
     __slots__ = (
-        "_ids_saved",
         "_published_saved",
-        "_recent_saved",
         "_rows",
+        "_settings",
         "accumulating",
-        "older",
         "principals",
         "published",
-        "recent",
+        "seen",
         "watermark",
     )
 
     def __init__(self, settings: ScoringSettings, rows: PrincipalRows) -> None:
         self.watermark = float("-inf")
-        self.recent: dict[str, None] = {}
-        self.older: dict[str, None] = {}
+        self.seen = SeenEvents(settings.dedup_window)
         self._rows = rows
+        self._settings = settings
         self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0, rows)
         self.accumulating = PeerSummary()
         self.published = PeerSummary()
-        # What the last capture held: that generation of ids, so many of it, and that publication.
-        self._recent_saved: dict[str, None] | None = None
-        self._ids_saved = 0
         self._published_saved: PeerSummary | None = None
+        """What the last capture held."""
+
+    def admit(self, envelope: Envelope) -> tuple[Event, Literal["scored", "late", "future", "duplicate"]]:
+        """The event, under the id that it goes by, and what the event-time rules say of it; moves the watermark."""
+        event, settings = envelope.event, self._settings
+        now, mark = event.time.timestamp(), mark_of(event)
+        name = self.seen.name(event.id, mark)
+        if name is None:
+            return event, "duplicate"
+        if name != event.id:
+            event = msgspec.structs.replace(event, id=name)
+        if now > envelope.received_at + settings.allowed_skew:
+            return event, "future"
+        self.seen.add(name, mark)
+        if now < self.watermark - settings.allowed_lateness:
+            return event, "late"
+        self.watermark = max(self.watermark, now)
+        return event, "scored"
 
     def snapshot(self, priors_version: float) -> dict[str, Any]:
         """The whole state as plain data, with the boundary of the peers' knowledge that was in force."""
         return {
             "version": STATE_VERSION,
             "watermark": None if self.watermark == float("-inf") else self.watermark,
-            "ids": [list(self.older), list(self.recent)],
+            "ids": self.seen.snapshot(),
             "priors_version": priors_version,
             "published": self.published.snapshot(),
             "accumulating": self.accumulating.snapshot(),
@@ -98,23 +113,16 @@ class PartitionState:
             "accumulating": self.accumulating.snapshot(),
         }
         if whole:
-            head["ids"] = [list(self.older), list(self.recent)]
+            head["ids"] = self.seen.snapshot()
         else:
-            head["more_ids"] = self._more_ids()
+            head["more_ids"] = self.seen.more()
         if whole or self.published is not self._published_saved:
             head["published"] = self.published.snapshot()
-        self._recent_saved, self._ids_saved, self._published_saved = self.recent, len(self.recent), self.published
+        self.seen.captured()
+        self._published_saved = self.published
         principals = self.principals.capture(whole=whole)
         head["gone"] = principals.gone
         return head, principals
-
-    def _more_ids(self) -> list[Any]:
-        """[how many generations began, ids added to the older one, ids added to the recent one]."""
-        if self.recent is self._recent_saved:
-            return [0, [], _last(self.recent, len(self.recent) - self._ids_saved)]
-        if self.older is self._recent_saved:
-            return [1, _last(self.older, len(self.older) - self._ids_saved), list(self.recent)]
-        return [2, list(self.older), list(self.recent)]
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take over a snapshot, or a capture of the whole state; principals are rows, packed or as plain data.
@@ -123,7 +131,7 @@ class PartitionState:
             ValueError: The snapshot is of another version or shape.
         """
         _check_version(data)
-        self.older, self.recent = (dict.fromkeys(ids) for ids in data["ids"])
+        self.seen.restore(data["ids"])
         self._put_in(data)
 
     def add(self, data: Mapping[str, Any]) -> None:
@@ -133,11 +141,7 @@ class PartitionState:
             ValueError: It is of another version or shape.
         """
         _check_version(data)
-        begun, older, recent = data["more_ids"]
-        if begun:
-            self.older, self.recent = (self.recent if begun == 1 else {}), {}
-        self.older.update(dict.fromkeys(older))
-        self.recent.update(dict.fromkeys(recent))
+        self.seen.add_more(data["more_ids"])
         self._put_in(data)
 
     def _put_in(self, data: Mapping[str, Any]) -> None:
@@ -160,8 +164,3 @@ class PartitionState:
 def _check_version(data: Mapping[str, Any]) -> None:
     if data.get("version") != STATE_VERSION:
         raise ValueError(f"the saved state has version {data.get('version')}, this program reads {STATE_VERSION}")
-
-
-def _last(ids: dict[str, None], count: int) -> list[str]:
-    """The ids added last, in order."""
-    return list(islice(reversed(ids), count))[::-1]

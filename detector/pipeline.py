@@ -20,11 +20,15 @@ from detector.ticks import Ticker
 
 
 class Step(msgspec.Struct):
-    """What came of one event: how it was taken, the findings (correlation's among them), and alerts."""
+    """What came of one event: how it was taken, the findings (correlation's among them), and alerts.
+
+    `event_id` is as of `Scored`.
+    """
 
     verdict: Verdict
     findings: list[Finding]
     alerts: list[Alert]
+    event_id: str = ""
 
 
 def about(detectors: Sequence[Detector[Any]] | None = None) -> Mapping[str, About]:
@@ -55,7 +59,7 @@ class Pipeline:
             self.scoring.open(partition)
             self._open.add(partition)
         scored = self.scoring.step(envelope)
-        step = Step(scored.verdict, [], [])
+        step = Step(scored.verdict, [], [], scored.event_id)
         if scored.verdict != "scored":
             return step
         now = envelope.event.time.timestamp()

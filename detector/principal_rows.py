@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+import detector
 from detector.approvals import ApprovalLedger, Ruling
 from detector.detectors.base import Detector
 from detector.events import ActorKind
@@ -36,6 +37,11 @@ class _Row(_Head, array_like=True, frozen=True):
 
 _HEAD: Final = msgspec.msgpack.Decoder(_Head)
 _ROW: Final = msgspec.msgpack.Decoder(_Row)
+
+
+def made_by(detectors: Sequence[Detector[Any]]) -> str:
+    """What the shape of principals' states depends on: the program, its detectors and how they are set."""
+    return "; ".join([detector.VERSION, *(f"{each.name} {each.settings.model_dump_json()}" for each in detectors)])
 
 
 class PrincipalRows:

@@ -67,6 +67,19 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     row: bytes
 
 
+class UnreadablePrincipal(Exception):  # noqa: N818 - what was met
+    """A restored principal that can't be read out of its row. It is known no more.
+
+    Args:
+        packed: What it waited as.
+        why: What reading it raised.
+    """
+
+    def __init__(self, packed: Packed, why: Exception) -> None:
+        super().__init__(f"what was saved of {packed.id} can't be read: {type(why).__name__}: {why}")
+        self.packed = packed
+
+
 class Rows(Protocol):
     """Turns principals into rows and back."""
 
@@ -139,6 +152,7 @@ class PrincipalStore:
         self._changed: set[str] = set()
         self._new: set[str] = set()
         self._gone: dict[str, None] = {}
+        self._pinned = 0
         self._capture: Capture | None = None
 
     def __len__(self) -> int:
@@ -151,18 +165,31 @@ class PrincipalStore:
         return reversed(self._principals.values())
 
     def use(self, principal: str, now: float) -> PrincipalState | None:
-        """The principal, marked as used at `now`; None if it is not known."""
+        """The principal, marked as used at `now`; None if it is not known.
+
+        Raises:
+            UnreadablePrincipal: It was restored, and can't be read; it is forgotten.
+        """
         kept = self._principals.get(principal)
         if kept is None:
             return None
         if self._capture is not None:
             self._capture.keep(kept)
-        state = self._rows.unpack(kept) if isinstance(kept, Packed) else kept
+        state = self._unpacked(kept) if isinstance(kept, Packed) else kept
         del self._principals[principal]
         self._principals[principal] = state
         self._changed.add(principal)
         state.last_seen = max(state.last_seen, now)
         return state
+
+    def _unpacked(self, packed: Packed) -> PrincipalState:
+        try:
+            return self._rows.unpack(packed)
+        except Exception as error:  # what a detector's `load` raises of another shape nobody can tell
+            del self._principals[packed.id]
+            self._pinned -= packed.pinned
+            self._forget(packed.id)
+            raise UnreadablePrincipal(packed, error) from error
 
     def add(self, state: PrincipalState) -> list[PrincipalState | Packed]:
         """Put in a new principal; returns those that were forgotten for it."""
@@ -175,10 +202,11 @@ class PrincipalStore:
             if self._capture is not None:
                 self._capture.keep(oldest)
             del self._principals[oldest.id]
-            if oldest.pinned and not idle and self._pinned() < self._capacity // 2:
+            if oldest.pinned and not idle and self._pinned <= self._capacity // 2:
                 self._principals[oldest.id] = oldest
                 self._changed.add(oldest.id)
             else:
+                self._pinned -= oldest.pinned
                 self._forget(oldest.id)
                 gone.append(oldest)
         self._principals[state.id] = state
@@ -193,8 +221,10 @@ class PrincipalStore:
         else:  # only what was saved must be told to be gone
             self._gone[principal] = None
 
-    def _pinned(self) -> int:
-        return sum(state.pinned for state in self._principals.values())
+    def pin(self, state: PrincipalState, pinned: bool) -> None:
+        """Say whether a known principal is under a stop. Those beyond half the capacity are forgotten like others."""
+        self._pinned += pinned - state.pinned
+        state.pinned = pinned
 
     def capture(self, *, whole: bool) -> Capture:
         """Begin to save all principals, or those that changed since the last capture; that one must be over."""
@@ -216,3 +246,4 @@ class PrincipalStore:
         for packed in principals:
             self._principals.pop(packed.id, None)
             self._principals[packed.id] = packed
+        self._pinned = sum(principal.pinned for principal in self._principals.values())

@@ -8,6 +8,7 @@ import msgspec
 from detector.alerts import Alert
 from detector.correlation import Correlator
 from detector.decoding import Decoder
+from detector.duplicates import renamed
 from detector.events import Envelope, Rejected
 from detector.pipeline import Pipeline
 from detector.scoring import Verdict
@@ -88,7 +89,7 @@ class Replay:
         result.alerts.update((alert.id, alert) for alert in step.alerts)
         result.first_event_at = min(time, result.first_event_at or time)
         result.last_event_at = max(time, result.last_event_at or time)
-        self._batch.events.append((envelope, step.verdict))
+        self._batch.events.append((renamed(envelope, step.event_id) if step.event_id else envelope, step.verdict))
         self._batch.findings += step.findings
         self._batch.alerts += step.alerts
 

@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -76,7 +76,7 @@ class Saving:
             self._encode(time.perf_counter() + seconds)
         if not self._rows and self._written is None:
             self._written = self._write()
-        return self._written is not None and self._written.done()
+        return self.done
 
     def _encode(self, until: float) -> None:
         # What is made here dies at once, without cycles. Looking for some would mean going through all principals.
@@ -102,15 +102,28 @@ class Saving:
         _fulfil(written, lambda: self._store.save(drafts, self._generation))
         return written
 
+    @property
+    def done(self) -> bool:
+        """Whether it is written, or has failed."""
+        return self._written is not None and self._written.done()
+
+    def wait(self, seconds: float) -> bool:
+        """Encode what is left, then wait so many seconds for it to be written; whether it is.
+
+        What takes longer goes on in the background: it is saved before anything else is, or never.
+        """
+        self.go_on(float("inf"))
+        assert self._written is not None  # noqa: S101 - all is encoded
+        return bool(wait([self._written], seconds).done)
+
     def result(self) -> int:
-        """Finish, however long it takes; the bytes that were written.
+        """The bytes that were written, when it is `done`.
 
         Raises:
             CheckpointError: It could not be written.
         """
-        self.go_on(float("inf"))
-        assert self._written is not None  # noqa: S101 - all is encoded
-        return self._written.result()
+        assert self._written is not None  # noqa: S101 - it is done
+        return self._written.result(0.0)
 
 
 def _fulfil(future: Future[int], work: Callable[[], int]) -> None:

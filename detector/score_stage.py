@@ -8,6 +8,7 @@ import structlog
 
 from detector.checkpoints import Part
 from detector.decoding import Decoder, DecoderByTopic
+from detector.duplicates import renamed
 from detector.events import Envelope, Rejected
 from detector.saving import Captured
 from detector.scoring import Scoring
@@ -124,10 +125,17 @@ class ScoreStage(Stage):
         scored = self.scoring.step(envelope)
         self._kinds[envelope.format, envelope.event.kind] += 1
         self._verdicts[scored.verdict] += 1
+        if scored.event_id:
+            self.shell.metrics.event_ids_reused.inc()
+            log.warning("event_id_reused", event_id=envelope.event.id, by=envelope.event.actor.id, now=scored.event_id)
+            envelope = renamed(envelope, scored.event_id)
         if not self._is_stored(partition, (envelope.offset, envelope.index), envelope.event.id):
             batch.events.append((envelope, scored.verdict))
         if scored.error:
-            log.error("event_not_scored", event=envelope.event.id, place=envelope.offset, why=scored.error)
+            log.error("event_not_scored", event_id=envelope.event.id, place=envelope.offset, why=scored.error)
+        if scored.forgot:
+            self.shell.metrics.principals_unreadable.inc()
+            log.error("principal_forgotten", principal=envelope.event.principal, why=scored.forgot)
         if scored.verdict == "scored":
             self._signal(envelope.event.time.timestamp(), batch)
         if scored.findings:

@@ -18,8 +18,8 @@ from detector.habits import HabitPriors
 from detector.knowledge import Knowledge
 from detector.partitions import PartitionState, ScoringSettings
 from detector.peers import Priors
-from detector.principal_rows import PrincipalRows
-from detector.principals import Capture, HourlyTest, PrincipalState
+from detector.principal_rows import PrincipalRows, made_by
+from detector.principals import Capture, HourlyTest, PrincipalState, UnreadablePrincipal
 from detector.suppressions import Suppressions, is_accepted
 
 DAY: Final = 86400.0
@@ -32,11 +32,17 @@ VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """What scoring says of one event; `error` is what went wrong with the verdict "error"."""
+    """What scoring says of one event; `error` is what went wrong with the verdict "error".
+
+    `forgot` is why what was known of its principal had to be forgotten, if it had. `event_id` is the id that the event
+    goes by where its own is another's: see `duplicates`.
+    """
 
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     error: str = ""
+    forgot: str = ""
+    event_id: str = ""
 
 
 class Scoring:
@@ -65,7 +71,7 @@ class Scoring:
         self._suppressions = suppressions or Suppressions()
         self._control = control or ControlSettings()
         self._rows = PrincipalRows({detector.name: detector for detector in detectors})
-        self._made_by = _made_by(detectors)
+        self._made_by = made_by(detectors)
         self._by_kind: Mapping[Kind, tuple[Detector[Any], ...]] = {
             kind: tuple(d for d in detectors if kind in d.kinds) for kind in KINDS
         }
@@ -100,7 +106,7 @@ class Scoring:
         """Take over a partition, with the state it was left in: a snapshot or whole capture, then later captures.
 
         Principals are read out when they are used. A few are at once, to be sure that they can be; all are if
-        other detectors or settings than today's wrote one of the parts.
+        another program, other detectors or settings than today's wrote one of the parts.
 
         Raises:
             ValueError, KeyError, TypeError: A part is of another version or shape.
@@ -133,20 +139,20 @@ class Scoring:
             return Scored("error", error=f"{type(error).__name__}: {error}")
 
     def _step(self, envelope: Envelope, state: PartitionState) -> Scored:
-        event = envelope.event
-        now = event.time.timestamp()
-        verdict = self._admit(state, event, now, envelope.received_at)
+        event, verdict = state.admit(envelope)
+        name = event.id if event is not envelope.event else ""
         if verdict != "scored":
-            return Scored(verdict)
+            return Scored(verdict, event_id=name)
+        now = event.time.timestamp()
         if now // self._settings.peers_every > self._knowledge.version // self._settings.peers_every:
             self._exchange(now)
         event, vouched = self._suppressions.zones.resolve(event)
-        principal = self._principal(state, event, now)
+        principal, forgot = self._principal_or_anew(state, event, now)
         role, sums = principal.role, state.accumulating
         context = Context(principal, self._knowledge, sums.role(role), sums.habits.role(role), now)
         context.vouched = vouched
         context.charter = self._charters.of(principal.id, principal.role)
-        self._hear(event, principal, context)
+        self._hear(event, state, context)
         findings = self._judge(event, principal, context)
         if context.tests:
             self._count_tests(context, state.accumulating.tests)
@@ -155,21 +161,7 @@ class Scoring:
             principal.active_hour = hour
             context.group.hours += 1
         principal.events += 1
-        return Scored("scored", findings)
-
-    def _admit(self, state: PartitionState, event: Event, now: float, received_at: float) -> Verdict:
-        """Event-time rules; moves the watermark."""
-        if event.id in state.recent or event.id in state.older:
-            return "duplicate"
-        if now > received_at + self._settings.allowed_skew:
-            return "future"
-        state.recent[event.id] = None
-        if len(state.recent) >= self._settings.dedup_window:
-            state.older, state.recent = state.recent, {}
-        if now < state.watermark - self._settings.allowed_lateness:
-            return "late"
-        state.watermark = max(state.watermark, now)
-        return "scored"
+        return Scored("scored", findings, forgot=forgot, event_id=name)
 
     def _exchange(self, now: float) -> None:
         """Publish every partition's sums and take their merger into force until the next boundary.
@@ -214,6 +206,16 @@ class Scoring:
             elif score > test.score:
                 principal.tests[channel] = test._replace(score=score, beyond=beyond or test.beyond)
 
+    def _principal_or_anew(self, state: PartitionState, event: Event, now: float) -> tuple[PrincipalState, str]:
+        """The principal's state; of one that can't be read a new one, which stays under a stop, and the reason."""
+        try:
+            return self._principal(state, event, now), ""
+        except UnreadablePrincipal as error:
+            state.accumulating.role(error.packed.role).members -= 1
+            principal = self._principal(state, event, now)
+            state.principals.pin(principal, error.packed.pinned)
+            return principal, str(error)
+
     def _principal(self, state: PartitionState, event: Event, now: float) -> PrincipalState:
         """The principal's state; an actor's own events tell its kind and role, orders to it do not."""
         own = event.kind != "control"
@@ -230,17 +232,19 @@ class Scoring:
             state.accumulating.role(principal.role).members += 1
         return principal
 
-    def _hear(self, event: Event, principal: PrincipalState, context: Context) -> None:
+    def _hear(self, event: Event, state: PartitionState, context: Context) -> None:
         """Take in a yes or a no, or look up whether the act has the one it needs."""
+        principal = context.principal
         if event.kind == "control":
             context.heard = self._control.hears(event)
             if context.heard:
                 principal.ledger.record(event, context.now)
-            principal.pinned = stopped_after(event, principal.pinned, heard=context.heard)
+            state.principals.pin(principal, stopped_after(event, principal.pinned, heard=context.heard))
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)
         if required or event.approval is not None:
-            context.answer = principal.ledger.answer(event, context.now, required=required)
+            vouched = self._control.vouches(event)
+            context.answer = principal.ledger.answer(event, context.now, required=required, vouched=vouched)
             if context.answer == "approved":
                 principal.ledger.use(event)
 
@@ -281,8 +285,3 @@ class Scoring:
     def settle(self) -> None:
         """Take the restored partitions' published sums into force; call once after a round of `open`."""
         self._merge_published(max(self._knowledge.version, self._restored_version), daily=True)
-
-
-def _made_by(detectors: Sequence[Detector[Any]]) -> str:
-    """What the shape of principals' states depends on, besides the program: its detectors and how they are set."""
-    return "; ".join(f"{detector.name} {detector.settings.model_dump_json()}" for detector in detectors)

@@ -14,7 +14,7 @@ from detector.replay import Replayed
 from detector.severity import Severity
 from detector.suppressions import Mute
 from detector.topics import TopicReport
-from detector.wording import duration, listing, number, plural
+from detector.wording import duration, listing, number, plural, printable
 
 COLOURS: Final[Mapping[Severity, str]] = {
     "SEV0": "bold white on red",
@@ -27,7 +27,12 @@ COLOURS: Final[Mapping[Severity, str]] = {
 
 def plain(text: str) -> Text:
     """Text from outside: no markup in it is obeyed, no control character reaches the terminal."""
-    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))
+    return Text(printable(text))
+
+
+def failure(error: Exception) -> Text:
+    """What went wrong, in its own lines."""
+    return Text("\n".join(map(printable, f"detector: {error}".splitlines())), style="red")
 
 
 def severity(name: Severity) -> Text:
@@ -52,7 +57,7 @@ def demo_table(outcomes: Iterable[Outcome]) -> Table:
         table.add_row(
             severity(alert.severity),
             Group(Text(expected.scenario, style="bold"), plain(listing(alert.principals))),
-            Group(Text(alert.title, style="bold"), plain(alert.reason)),
+            Group(Text(printable(alert.title), style="bold"), plain(alert.reason)),
             _after(expected.seconds_to(alert)),
             false_alarms,
         )
@@ -70,7 +75,7 @@ def story(alert: Alert) -> RenderableType:
         steps.add_row(
             f"{link.time:%H:%M:%S}", plain(link.principal), plain(link.what.removeprefix(f"{link.principal} "))
         )
-    head = Text.assemble((alert.severity, COLOURS[alert.severity]), "  ", (alert.title, "bold"))
+    head = Text.assemble((alert.severity, COLOURS[alert.severity]), "  ", (printable(alert.title), "bold"))
     facts = Text(
         f"raised {alert.detected_at:%Y-%m-%d %H:%M:%S} UTC · risk {alert.risk:.2f} · "
         f"{number(alert.finding_count)} findings by {', '.join(alert.detectors)} · {alert.status}"
@@ -103,7 +108,7 @@ def topics_table(reports: Iterable[TopicReport]) -> Table:
     """What became of each topic."""
     table = Table("Topic", "State", "Differs in")
     for report in reports:
-        table.add_row(report.name, report.state, "; ".join(report.differences))
+        table.add_row(plain(report.name), report.state, plain("; ".join(report.differences)))
     return table
 
 
@@ -111,7 +116,7 @@ def settings_table(plain_config: Mapping[str, Any]) -> Table:
     """Every setting by its dotted name."""
     table = Table("Setting", "Value", title="Effective configuration", title_justify="left")
     for name, value in _flat(plain_config, ""):
-        table.add_row(name, plain(str(value)))
+        table.add_row(plain(name), plain(str(value)))
     return table
 
 

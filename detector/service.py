@@ -1,10 +1,12 @@
 """The only wiring: from a configuration to running stages, and to a replay."""
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -18,9 +20,10 @@ from detector.config import Config
 from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY as DETECTORS
 from detector.formats import REGISTRY as FORMATS
+from detector.http_settings import http_options
 from detector.kafka_settings import client_settings
 from detector.metrics import Metrics
-from detector.monitoring import MonitoringServer
+from detector.monitoring import MonitoringServer, server_context
 from detector.outputs import Outputs
 from detector.renderings import RENDERINGS
 from detector.score_stage import ScoreStage
@@ -28,7 +31,8 @@ from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.sinks.kafka import KafkaSink
-from detector.sinks.runner import SinkRunner
+from detector.sinks.refusals import ToRejects
+from detector.sinks.runner import DEFAULT_LIMITS, Limits, SinkRunner, ignore_refused
 from detector.sinks.webhook import WebhookSink
 from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener
 from detector.stages import Stage, StageShell
@@ -42,8 +46,29 @@ log = structlog.get_logger(__name__)
 
 StageName = Literal["both", "score", "correlate"]
 
-CLOSE_SECONDS: Final = 20.0
-STUCK_SECONDS: Final = 120.0
+# Alerts and findings of the second stage that may wait while the first one's events fill a sink's queue.
+CORRELATE_ROOM: Final = 10_000
+
+OVERDUE: Final = 1
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the service waits for what, in seconds; tests are less patient.
+
+    `consumer` and `limits` are those of the consumers and of the sinks' queues. `shutdown` is the time from a
+    signal to the end of the process, whatever hangs: less than the 30 s that Kubernetes gives it. `grace` is the
+    part of it in which partitions that are given up wait for the sinks. A loop that has not come round for `stuck`
+    is told to `/healthz`; a restore takes part of that.
+    """
+
+    consumer: ConsumerSettings = ConsumerSettings()
+    limits: Limits = DEFAULT_LIMITS
+    shutdown: float = 25.0
+    grace: float = 10.0
+    stuck: float = 120.0
+
+
+PATIENT: Final = Patience()
 
 
 def open_store(config: Config) -> Store | None:
@@ -56,7 +81,7 @@ def open_store(config: Config) -> Store | None:
     if config.store.url is None:
         return None
     password = config.store.password.reveal() if config.store.password is not None else None
-    store = connect(config.store.url, password=password)
+    store = connect(config.store.url, password=password, ca_cert=config.store.ca_file)
     for migration in migrate(store):
         log.info("store_migrated", version=migration.version, name=migration.name)
     return store
@@ -68,13 +93,15 @@ class Service:
     Args:
         config: What to run with.
         stage: Which stages run in this process.
+        patience: How long it waits for what.
 
     Raises:
         StoreError, ConfigError, CheckpointError: Something that the service needs is not there.
     """
 
-    def __init__(self, config: Config, stage: StageName = "both") -> None:
+    def __init__(self, config: Config, stage: StageName = "both", patience: Patience = PATIENT) -> None:
         self._config = config
+        self._patience = patience
         self._names: list[str] = ["score", "correlate"] if stage == "both" else [stage]
         self._client = client_settings(config.kafka)
         self._stop = threading.Event()
@@ -87,13 +114,16 @@ class Service:
             detectors=[*DETECTORS, *chains.DERIVED],
             sinks=[sink.name for sink in sinks],
         )
-        self._runners = {sink.name: SinkRunner(sink, meter=self.metrics.sink(sink.name)) for sink in sinks}
+        self._runners: dict[str, SinkRunner] = {}
+        for sink in sinks:
+            self._runners[sink.name] = self._runner(sink)
+        self._writers: list[ThreadPoolExecutor] = []
         self._stages = [self._stage(name) for name in self._names]
         self.metrics.set_reload(worked=True, now=time.time())
         self.metrics.checkpoint_age.set_function(self._checkpoint_age)
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT; then flush, save, commit, leave the group.
+        """Work until SIGTERM or SIGINT; then flush, save, commit, leave the group, within a deadline.
 
         Raises:
             SourceError, CheckpointError: A stage could not go on. Nothing is lost.
@@ -101,10 +131,7 @@ class Service:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        where = self._config.metrics
-        with MonitoringServer(
-            self.metrics.registry, where.address, where.port, healthy=self._healthy, ready=self._ready
-        ) as monitoring:
+        with self._monitoring() as monitoring:
             log.info("service_started", stages=self._names, metrics=f"{monitoring.address}:{monitoring.port}")
             for mute in expired(self._config.mutes, datetime.now(UTC)):
                 log.warning("mute_expired", mute=mute.name, owner=mute.owner, expired=mute.expires.isoformat())
@@ -113,13 +140,26 @@ class Service:
             threads = [threading.Thread(target=self._guard, args=(s,), name=s.name) for s in self._stages]
             for thread in threads:
                 thread.start()
-            while any(thread.is_alive() for thread in threads):
-                self._stop.wait(0.5)
-                threads[0].join(0.1)
-            self._close()
+            self._stop.wait()
+            with self._deadline() as until:
+                for thread in threads:
+                    thread.join()
+                self._close(until)
         if self._failure is not None:
             raise self._failure
         log.info("service_ended")
+
+    def _monitoring(self) -> MonitoringServer:
+        where = self._config.metrics
+        return MonitoringServer(
+            self.metrics.registry,
+            where.address,
+            where.port,
+            healthy=self._healthy,
+            ready=self._ready,
+            tls=server_context(where.cert_file, where.key_file) if where.cert_file and where.key_file else None,
+            token=where.token.reveal() if where.token is not None else None,
+        )
 
     def _guard(self, stage: Stage) -> None:
         """A stage that fails ends the service: half a detector is worse than one that is restarted."""
@@ -135,10 +175,29 @@ class Service:
         log.info("stopping", signal=signal.Signals(number).name)
         self._stop.set()
 
-    def _close(self) -> None:
-        for name, runner in self._runners.items():
-            if not runner.close(CLOSE_SECONDS):
+    @contextmanager
+    def _deadline(self) -> Iterator[float]:
+        """Gives the moment (monotonic) until which to end what is in the block; past it the process ends anyway."""
+        end = threading.Timer(self._patience.shutdown, self._abandon)
+        end.daemon = True
+        end.start()
+        yield time.monotonic() + 0.9 * self._patience.shutdown
+        end.cancel()
+
+    def _abandon(self) -> None:
+        """End the process with what hangs in it. What is not saved is read again: nothing is lost."""
+        threads = sorted(thread.name for thread in threading.enumerate() if not thread.daemon)
+        pending = {name: runner.pending for name, runner in self._runners.items() if runner.pending}
+        log.error("shutdown_overdue", seconds=self._patience.shutdown, threads=threads, pending=pending)
+        os._exit(OVERDUE)
+
+    def _close(self, until: float) -> None:
+        # Last the topics: what the store refuses goes there. Each has its share of the time that is left.
+        for left, (name, runner) in zip(range(len(self._runners), 0, -1), reversed(self._runners.items()), strict=True):
+            if not runner.close(max(0.0, until - time.monotonic()) / left):
                 log.warning("sink_closed_with_items_pending", sink=name, why=runner.last_error)
+        for writer in self._writers:
+            writer.shutdown()
         if self._store is not None:
             self._store.close()
 
@@ -147,7 +206,7 @@ class Service:
 
     def _healthy(self) -> tuple[bool, Sequence[str]]:
         """Alive: every stage has come round its loop lately."""
-        stuck = [s.name for s in self._stages if time.monotonic() - s.turned_at > STUCK_SECONDS]
+        stuck = [s.name for s in self._stages if time.monotonic() - s.turned_at > self._patience.stuck]
         return not stuck, [f"{name} is stuck" for name in stuck]
 
     def _ready(self) -> tuple[bool, Sequence[str]]:
@@ -155,6 +214,11 @@ class Service:
         reasons = [why for stage in self._stages if (why := stage.trouble())]
         reasons += [f"{name}: {r.last_error}" for name, r in self._runners.items() if r.last_error]
         return not reasons, reasons
+
+    def _runner(self, sink: Sink) -> SinkRunner:
+        on_refused = ToRejects(sink, self._runners["kafka"]) if isinstance(sink, ClickHouseSink) else ignore_refused
+        limits, meter = self._patience.limits, self.metrics.sink(sink.name)
+        return SinkRunner(sink, limits, meter=meter, on_refused=on_refused)
 
     def _sinks(self) -> list[Sink]:
         config, topics = self._config, self._config.kafka.topics
@@ -170,33 +234,39 @@ class Service:
         if self._store is not None:
             sinks.append(ClickHouseSink(self._store.client, database=self._store.database))
         if config.alertmanager is not None:
-            sinks.append(AlertmanagerSink(config.alertmanager.url, heartbeat=config.alertmanager.heartbeat))
+            to = config.alertmanager
+            http = http_options(to.ca_file, to.token)
+            sinks.append(AlertmanagerSink(to.url, heartbeat=to.heartbeat, http=http))
         if config.webhook is not None:
             secret, encode = config.webhook.secret.reveal().encode(), RENDERINGS[config.webhook.format]
-            sinks.append(WebhookSink(config.webhook.url, secret, encode=encode))
+            http = http_options(config.webhook.ca_file)
+            sinks.append(WebhookSink(config.webhook.url, secret, http=http, encode=encode))
         return sinks
 
     def _stage(self, name: str) -> Stage:
         config = self._config
         topics = [source.topic for source in config.read] if name == "score" else [config.kafka.topics.findings]
         group = config.kafka.group_id if name == "score" else f"{config.kafka.group_id}-correlate"
+        writer = ThreadPoolExecutor(1, f"{name}-checkpoints")
+        self._writers.append(writer)
         shell = StageShell(
             connect=self._connector(topics, group),
-            outputs=Outputs(list(self._runners.values())),
+            outputs=Outputs(list(self._runners.values()), CORRELATE_ROOM if name == "correlate" else 0),
             checkpoints=CheckpointStore(config.state.url, name, on_damage=self.metrics.checkpoint_damage.inc),
             metrics=self.metrics,
             stop=self._stop,
             every=config.state.every,
-            background=ThreadPoolExecutor(1, f"{name}-checkpoints"),
+            grace=self._patience.grace,
+            background=writer,
         )
         if name == "correlate":
-            return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open)
+            return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open, self._forget_open)
         ticker = Ticker(assembly.attention(config))
         return ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), ticker, self._stored)
 
     def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id
-        settings = ConsumerSettings(group_instance_id=instance)
+        settings = msgspec.structs.replace(self._patience.consumer, group_instance_id=instance)
         return lambda listener: KafkaSource(self._client, topics, group, listener, time.time, settings=settings)
 
     def _stored(self, topic: str, partition: int, offset: int) -> Mapping[tuple[int, int], str]:
@@ -214,6 +284,12 @@ class Service:
         runner = self._runners.get("alertmanager")
         if runner is not None and alerts:
             runner.put(Batch(alerts=list(alerts)))
+
+    def _forget_open(self) -> None:
+        """Another process owns the incidents now: Alertmanager is told no more by this one that they are open."""
+        runner = self._runners.get("alertmanager")
+        if runner is not None and isinstance(runner.sink, AlertmanagerSink):
+            runner.sink.forget()
 
 
 def effective(config: Config) -> dict[str, Any]:

@@ -35,8 +35,9 @@ class StageShell(msgspec.Struct, frozen=True):
     """What a stage is given to work with.
 
     `connect` makes the source, with the stage as its listener. `every` is the seconds between checkpoints,
-    `grace` those in which a stage that gives up partitions may wait for its sinks. `share` is the part of the time
-    that checkpoints may take; past it they are made less often. `background` writes them; without it the stage does.
+    `grace` those in which a stage whose partitions change may wait for its sinks and for a checkpoint. `share` is the
+    part of the time that checkpoints may take; past it they are made less often. `background` writes them, one after
+    the other; without it the stage does.
     """
 
     connect: Callable[[PartitionListener], KafkaSource]
@@ -67,7 +68,9 @@ class Stage(ABC):
         self.shell = shell
         self.positions: dict[Partition, int] = {}
         self._saved: dict[Partition, tuple[int, float]] = {}
+        self._uncommitted: dict[Partition, int] = {}
         self._saving: Saving | None = None
+        self._overdue: Saving | None = None
         self._checkpoint_due = time.monotonic() + shell.every
         self._busy = 0.0
         self._lag_due = 0.0
@@ -122,7 +125,7 @@ class Stage(ABC):
             self._go_on_saving()
         elif now >= self._checkpoint_due:
             self._checkpoint_due = now + self.shell.every
-            self._checkpoint(list(self.positions), FLUSH_SECONDS)
+            self._checkpoint(list(self.positions), 0.0 if self.shell.outputs.troubled else FLUSH_SECONDS)
         if now >= self._lag_due:
             self._lag_due = now + LAG_EVERY
             self.shell.metrics.set_lag(self.name, source.lag())
@@ -138,8 +141,12 @@ class Stage(ABC):
         """Begin to save what moved since the last time, unless a sink can't be made durable in `timeout` seconds."""
         marks = {p: (self.positions[p], self.epoch) for p in partitions}
         moved = [p for p, mark in marks.items() if mark != self._saved.get(p)]
+        if self._overdue is not None and not self._overdue.done:
+            log.warning("checkpoint_put_off", stage=self.name, why="one that was given up is still being written")
+            return
         if not moved:
             self.checkpointed_at = time.monotonic()
+            self._commit_saved({})
             return
         if not self.shell.outputs.flush(timeout):
             log.warning("checkpoint_put_off", stage=self.name, why="a sink is not durable yet")
@@ -174,29 +181,44 @@ class Stage(ABC):
         done = self._saving.go_on(SLICE_SECONDS)
         self._busy += time.perf_counter() - began
         if done:
-            self._finish_saving()
+            self._finish_saving(0.0)
 
-    def _finish_saving(self) -> None:
-        """Wait until it is written, then commit; after a failure the next checkpoint stands for this one too."""
+    def _finish_saving(self, timeout: float) -> None:
+        """Wait until it is written, `timeout` seconds at most, then commit.
+
+        After a failure the next checkpoint stands for this one too. What was not written in time may be later.
+        """
         saving, self._saving = self._saving, None
         if saving is None:
             return
         metrics = self.shell.metrics
+        if not saving.wait(max(0.0, timeout)):
+            self._overdue = saving
+            self._tell_failure(f"it was not written in {timeout:.0f} s")
+            return
         try:
             metrics.checkpoint_bytes.inc(saving.result())
-        except CheckpointFenced:
-            raise
         except CheckpointError as error:
-            metrics.checkpoint_failures.inc()
-            log.error("checkpoint_failed", stage=self.name, why=str(error))  # noqa: TRY400 - the reason says it all
+            if isinstance(error, CheckpointFenced) and error.partition in self.positions:
+                raise
+            self._tell_failure(str(error))
             return
         held = {p: mark for p, mark in saving.marks.items() if p in self.positions}
         self._saved.update(held)
-        if held:
-            self._commit({p: offset for p, (offset, _) in held.items()})
+        self._commit_saved({p: offset for p, (offset, _) in held.items()})
         metrics.checkpoint_seconds.observe(time.perf_counter() - saving.began_at)
         self.checkpointed_at = time.monotonic()
         self._checkpoint_due = max(self._checkpoint_due, self.checkpointed_at + self._busy / self.shell.share)
+
+    def _tell_failure(self, why: str) -> None:
+        self.shell.metrics.checkpoint_failures.inc()
+        log.error("checkpoint_failed", stage=self.name, why=why)
+
+    def _commit_saved(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit these, and what could not be before: a partition may rest from then on, and seem to lag."""
+        self._uncommitted.update(offsets)
+        if self._uncommitted and self._commit(dict(self._uncommitted)):
+            self._uncommitted.clear()
 
     def _commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Commit; whether the group took it."""
@@ -213,7 +235,7 @@ class Stage(ABC):
 
     def on_assigned(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
         """Restore each partition; read on from the offset that its state stands for."""
-        self._finish_saving()
+        self._finish_saving(self.shell.grace)
         offsets: dict[Partition, int | None] = {}
         generation = self._source.generation() if self._source is not None else 0
         for partition, saved in self.shell.checkpoints.load(partitions, generation).items():
@@ -235,9 +257,10 @@ class Stage(ABC):
     def on_revoked(self, partitions: list[Partition]) -> None:
         """Save, commit, forget; after a failure only forget."""
         if not self._failed:
-            self._finish_saving()
-            self._checkpoint([p for p in partitions if p in self.positions], self.shell.grace)
-            self._finish_saving()
+            until = time.monotonic() + self.shell.grace
+            self._finish_saving(self.shell.grace)
+            self._checkpoint([p for p in partitions if p in self.positions], max(0.0, until - time.monotonic()))
+            self._finish_saving(until - time.monotonic())
         self.on_lost(partitions)
 
     def on_lost(self, partitions: list[Partition]) -> None:
@@ -249,6 +272,7 @@ class Stage(ABC):
             self._restored.discard(partition)
             self.positions.pop(partition, None)
             self._saved.pop(partition, None)
+            self._uncommitted.pop(partition, None)
 
     @abstractmethod
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:

@@ -1,6 +1,11 @@
 """How numbers and names are put into a sentence: the same everywhere, short, with units."""
 
 from collections.abc import Sequence
+from typing import Final
+
+_UNPRINTABLE: Final = "\N{REPLACEMENT CHARACTER}"
+# What chat, mail and tickets take for markup, and what looks like it and is none.
+_MARKUP: Final = str.maketrans({"<": "\u2039", ">": "\u203a", "`": "\u2019", "[": "\uff3b", "]": "\uff3d"})
 
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -72,3 +77,23 @@ def plural(count: float, one: str, many: str | None = None) -> str:
     ('1 person', '2,100 records')
     """
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def printable(text: str) -> str:
+    r"""Text from outside for a terminal: no escape sequence, line break or change of direction is left in it.
+
+    >>> ascii(printable("agent\x1b[2J\n\u202eexe.txt"))
+    "'agent\\ufffd[2J\\ufffd\\ufffdexe.txt'"
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _UNPRINTABLE for char in text)
+
+
+def inert(text: str) -> str:
+    r"""Text from outside for readers that obey markup: chat, mail, tickets. It reads the same, and does nothing.
+
+    >>> ascii(inert("<!channel> [log in](https://evil.example)"))
+    "'\\u2039!channel\\u203a \\uff3blog in\\uff3d(https://evil.example)'"
+    """
+    return printable(text).translate(_MARKUP)

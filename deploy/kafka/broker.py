@@ -67,6 +67,8 @@ class Broker:
         port: Port to listen on; None for the one that `data` was used with, or any free one.
         libs: Where the jars are, or are fetched to.
         heap: Java heap, in the words of `-Xmx`.
+        settings: Further lines of `server.properties`, over those here; `{host}`, `{port}` and `{controller_port}`
+            stand for this broker's.
         say: Told what is being done, one line at a time.
     """
 
@@ -77,11 +79,13 @@ class Broker:
         port: int | None = None,
         libs: Path = HERE / "libs",
         heap: str = "512M",
+        settings: str = "",
         say: Callable[[str], None] = log.info,
     ) -> None:
         self._temporary = data is None
         self.data = (data or Path(tempfile.mkdtemp(prefix="kafka-"))).resolve()
         self._libs, self._heap, self._say = libs, heap, say
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         used = self._used_ports()
         self.port = port or (used[0] if used else free_port())
@@ -112,7 +116,9 @@ class Broker:
         fetch(self._libs, self._say)
         self.data.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(
-            PROPERTIES.format(host=HOST, port=self.port, controller_port=self._controller_port, log_dir=self._log_dir)
+            (PROPERTIES + self._settings).format(
+                host=HOST, port=self.port, controller_port=self._controller_port, log_dir=self._log_dir
+            )
         )
         self._format(java)
         self._say(f"starting Kafka on {self.bootstrap}, data and broker.log in {self.data}")

@@ -2,6 +2,7 @@
 
 from detector.checkpoints.errors import CheckpointError, CheckpointFenced
 from detector.checkpoints.pieces import Part, Piece
-from detector.checkpoints.store import Checkpoint, CheckpointStore
+from detector.checkpoints.reader import Checkpoint
+from detector.checkpoints.store import CheckpointStore
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointFenced", "CheckpointStore", "Part", "Piece"]

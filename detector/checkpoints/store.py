@@ -2,7 +2,8 @@
 
 A folder a partition holds pieces, and manifests that name them. The newest manifest counts whose first piece is
 whole; of its pieces count those before the first that is missing or damaged, up to the offset of the last of them.
-A moment at which several partitions were saved counts if all of them have a manifest of it.
+A moment at which several partitions were saved counts for none of them if one was left with a piece of it and without
+a manifest, as by a crash.
 """
 
 import secrets
@@ -15,8 +16,10 @@ import structlog
 from detector.checkpoints import legacy
 from detector.checkpoints.errors import CheckpointError, CheckpointFenced
 from detector.checkpoints.manifest import FORMAT_VERSION, Key, Manifest, Saved, digest
-from detector.checkpoints.pieces import Part, Piece, decode
+from detector.checkpoints.pieces import Part, Piece
+from detector.checkpoints.reader import Checkpoint, Reader
 from detector.checkpoints.storage import Storage, open_storage
+from detector.checkpoints.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
@@ -27,42 +30,26 @@ MORE_MOST: Final = 60
 SHARE_MOST: Final = 1.0
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """A whole state, what changed after it piece by piece, and the offset to go on reading from."""
+class _Draft(msgspec.Struct, frozen=True):
+    """A piece that is written, and the manifest that is to make it valid."""
 
-    offset: int
-    parts: list[Part]
-
-
-class _Tenure:
-    """A partition as one writer has it: where it stands among all writers, and what it wrote last.
-
-    `begun_at` is the number it began at, `number` that of the last try; `pieces` make up the last checkpoint,
-    `last_key` is its manifest, `before` the last manifest of the whole state before this one. `era_proved` is false
-    as long as it is not known whether the group began anew.
-    """
-
-    __slots__ = ("before", "begun_at", "era", "era_proved", "last_key", "number", "pieces")
-
-    def __init__(self, era: int, number: int, last_key: Key | None, *, era_proved: bool = True) -> None:
-        self.era, self.number, self.begun_at = era, number, number
-        self.era_proved = era_proved
-        self.pieces: list[Saved] = []
-        self.last_key = last_key
-        self.before: Key | None = None
+    folder: str
+    tenure: Tenure
+    key: Key
+    manifest: Manifest
 
 
 class CheckpointStore:
     """Checkpoints of one stage, below one URL. Any process that sees the URL can restore.
 
     A writer that is behind another, by the consumer group's generation, writes nothing more and removes nothing
-    that another wrote since. Not thread-safe.
+    that another wrote since. One thread may save while another loads, no two may save.
 
     Args:
         url: `file://` URL or path of a folder, or that of an object store which fsspec has a package for.
         stage: Name of the stage; stages keep apart.
         writer: Tells this process's files from those of all others; drawn at random by default.
-        on_damage: Called for each piece or manifest that was missing or damaged.
+        on_damage: Called for each piece or manifest that was missing, damaged, or can't be had together with others.
 
     Raises:
         CheckpointError: Nothing can be kept there; the message says why, and what to do.
@@ -73,62 +60,77 @@ class CheckpointStore:
     ) -> None:
         self._writer = writer or secrets.token_hex(4)
         self._files: Storage = open_storage(url, stage, self._writer)
-        self._on_damage = on_damage
-        self._tenures: dict[Partition, _Tenure] = {}
+        self._reader = Reader(self._files, on_damage)
+        self._tenures: dict[Partition, Tenure] = {}
 
     def load(self, partitions: Sequence[Partition], generation: int = 0) -> dict[Partition, Checkpoint | None]:
         """The last whole checkpoints of partitions that are taken over; None where none was ever made.
 
-        Those that were not made valid for all partitions of their moment count for none. What is damaged is
-        passed over, told in the log and counted.
+        Those that were not made valid for all partitions of their moment count when nothing else is left. What is
+        damaged is passed over, told in the log and counted.
 
         Raises:
             CheckpointError: They were written by another version of the program, or nothing of one is whole.
         """
-        newest: dict[str, int] = {}
+        names: dict[str, list[str]] = {}
         found = {}
         for partition in partitions:
             folder = _folder(*partition)
             try:
-                found[partition] = self._load(partition, folder, generation, newest)
+                found[partition] = self._load(partition, folder, generation, names)
             except OSError as error:
                 raise CheckpointError(f"{self._files.where(folder)} can't be read: {error}") from error
         return found
 
-    def _load(self, partition: Partition, folder: str, generation: int, newest: dict[str, int]) -> Checkpoint | None:
-        keys = self._manifests(folder)
-        tenure = self._tenures[partition] = self._begin(folder, keys, generation)
+    def _load(
+        self, partition: Partition, folder: str, generation: int, names: dict[str, list[str]]
+    ) -> Checkpoint | None:
+        keys = self._reader.manifests(folder)
+        tenure = self._tenures[partition] = Tenure(self._writer, keys, generation)
+        if not tenure.era_proved:
+            where, found = self._files.where(folder), keys[-1].generation
+            log.warning("checkpoint_of_a_higher_generation", folder=where, generation=generation, found=found)
         damaged = False
+        torn: list[tuple[Key, Manifest]] = []
         for key in reversed(keys):
-            manifest = self._manifest(folder, key)
+            manifest = self._reader.manifest(folder, key)
             if manifest is None:
-                self._damaged(folder, key.name("manifest"))
-            elif not self._is_complete(manifest, newest):
+                self._reader.damaged(folder, key.name("manifest"))
+            elif self._reader.is_torn(key, manifest, names):
                 log.warning("checkpoint_not_complete", folder=self._files.where(folder), manifest=key.name("manifest"))
+                torn.append((key, manifest))
                 continue
-            elif (checkpoint := self._read(folder, manifest)) is not None:
+            elif (checkpoint := self._reader.read(folder, manifest)) is not None:
                 tenure.last_key = key
                 return checkpoint
             damaged = True
-        old = legacy.read(self._files, folder, self._damaged)
-        if old is None and damaged:
-            raise CheckpointError(
-                f"no checkpoint in {self._files.where(folder)} is whole: restore it from a backup, or move it away "
-                "to start without a memory"
-            )
-        return None if old is None else Checkpoint(old[0], [Part(old[1], [])])
+        old = legacy.read(self._files, folder, self._reader.damaged)
+        if old is not None:
+            return Checkpoint(old[0], [Part(old[1], [])])
+        return self._last_resort(folder, tenure, torn, damaged=damaged)
 
-    def _is_complete(self, manifest: Manifest, newest: dict[str, int]) -> bool:
-        """Whether all that were saved together have a manifest of that moment, or a later one.
+    def _last_resort(
+        self, folder: str, tenure: Tenure, torn: Sequence[tuple[Key, Manifest]], *, damaged: bool
+    ) -> Checkpoint | None:
+        """The newest of what was not made valid together with others: better a state of another moment than none.
 
-        A folder in which there is nothing was moved away: pieces come before the first manifest.
+        None is right after a crash at the very first checkpoint: no offset was committed, all is read again.
+
+        Raises:
+            CheckpointError: There were checkpoints, and nothing of one is whole.
         """
-        for folder, number in manifest.together.items():
-            if folder not in newest:
-                newest[folder] = max((key.number for key in self._manifests(folder)), default=-1)
-            if newest[folder] < number and self._files.names(folder):
-                return False
-        return True
+        if not damaged and all(key.number <= 1 for key, _ in torn):
+            return None
+        for key, manifest in torn:
+            checkpoint = self._reader.read(folder, manifest)
+            if checkpoint is not None:
+                self._reader.damaged(folder, key.name("manifest"))
+                tenure.last_key = key
+                return checkpoint
+        raise CheckpointError(
+            f"no checkpoint in {self._files.where(folder)} is whole: restore it from a backup, or move it away "
+            "to start without a memory"
+        )
 
     def wants_whole(self, partition: Partition) -> bool:
         """Whether the next piece of a partition must be a whole state.
@@ -142,7 +144,7 @@ class CheckpointStore:
         return len(more) >= MORE_MOST or sum(more) >= SHARE_MOST * whole
 
     def unproved(self, partitions: Sequence[Partition]) -> list[Partition]:
-        """Partitions that a higher generation wrote: the group began anew, or we are not in it any more.
+        """Partitions that a higher generation wrote, or a rival: the group began anew, or we are not in it any more.
 
         A commit that the group accepts tells; see `prove`.
         """
@@ -160,132 +162,100 @@ class CheckpointStore:
         close together in time as can be.
 
         Raises:
-            CheckpointFenced: Another member has taken a partition over.
-            CheckpointError: It can't be written; what was saved before stays valid, the next must be whole.
+            CheckpointFenced: Another member has taken a partition over; of the others none is saved.
+            CheckpointError: It can't be written, or a partition is `unproved`; what was saved before stays valid,
+                the next must be whole.
         """
-        drafts = []
+        # As they are now: a write that hangs must not end in the tenure of one who loads meanwhile.
+        tenures = {partition: self._tenures.get(partition) for partition in checkpoints}
+        drafts: list[_Draft] = []
+        written: list[str] = []
         try:
             for partition, (offset, piece) in checkpoints.items():
-                drafts.append((partition, *self._write_piece(partition, offset, piece, generation)))
-            together = {_folder(*partition): key.number for partition, key, _ in drafts}
-            for partition, key, manifest in drafts:
-                self._make_valid(partition, key, msgspec.structs.replace(manifest, together=together))
-        except OSError as error:
-            for partition in checkpoints:
-                self._tenures[partition].pieces = []
+                keys = self._reader.manifests(_folder(*partition))
+                tenure = tenures[partition]
+                if tenure is None:
+                    tenure = tenures[partition] = self._tenures[partition] = Tenure(self._writer, keys, None)
+                self._check_fence(partition, keys, tenure, generation)
+                drafts.append(self._write_piece(partition, tenure, offset, piece, generation, written))
+            together = {draft.folder: draft.key.number for draft in drafts}
+            for draft in drafts:
+                self._make_valid(draft, together, written)
+        except (OSError, CheckpointError) as error:
+            for tenure in filter(None, tenures.values()):
+                tenure.pieces = []
+            self._take_back(written)
+            if isinstance(error, CheckpointError):
+                raise
             raise CheckpointError(f"a checkpoint can't be written: {error}") from error
-        for partition, key, manifest in drafts:
-            self._tidy(partition, key, manifest)
-        return sum(manifest.pieces[-1].size for _, _, manifest in drafts)
+        for draft in drafts:
+            self._tidy(draft)
+        return sum(draft.manifest.pieces[-1].size for draft in drafts)
 
-    def _begin(self, folder: str, keys: Sequence[Key], generation: int) -> _Tenure:
-        """Where a writer of `generation` stands that takes over from all that wrote so far."""
-        if not keys:
-            return _Tenure(0, 0, None)
-        newest = keys[-1]
-        if generation >= newest.generation:
-            return _Tenure(newest.era, newest.number, newest)
-        log.warning(
-            "checkpoint_of_a_higher_generation",
-            folder=self._files.where(folder),
-            generation=generation,
-            found=newest.generation,
-        )
-        return _Tenure(newest.era + 1, newest.number, newest, era_proved=False)
+    def _take_back(self, written: Sequence[str]) -> None:
+        """Remove what a try left that failed, the last file first, so that no piece goes before its manifest."""
+        try:
+            for path in reversed(written):
+                self._files.remove(path)
+        except OSError as error:
+            log.warning("checkpoint_not_tidied", folder=self._files.where(""), why=str(error))
 
-    def _write_piece(self, partition: Partition, offset: int, piece: Piece, generation: int) -> tuple[Key, Manifest]:
+    def _write_piece(
+        self, partition: Partition, tenure: Tenure, offset: int, piece: Piece, generation: int, written: list[str]
+    ) -> _Draft:
         folder = _folder(*partition)
-        keys = self._manifests(folder)
-        tenure = self._tenures.get(partition)
-        if tenure is None:
-            newest = keys[-1] if keys else Key(0, 0, 0, self._writer)
-            tenure = self._tenures[partition] = _Tenure(newest.era, newest.number, keys[-1] if keys else None)
-        self._check_fence(folder, keys, tenure, generation)
+        if not piece.whole and not tenure.pieces:
+            raise CheckpointError(f"the first piece of {partition} must be whole")
         tenure.number += 1  # whatever becomes of it: a put that seems to have failed may have arrived
         key = Key(tenure.era, generation, tenure.number, self._writer)
         payload = piece.encode()
         saved = Saved(key.name("whole" if piece.whole else "more"), digest(payload), len(payload), offset)
-        if not piece.whole and not tenure.pieces:
-            raise CheckpointError(f"the first piece of {partition} must be whole")
-        self._files.write(f"{folder}/{saved.file}", payload)
-        return key, Manifest(FORMAT_VERSION, [saved] if piece.whole else [*tenure.pieces, saved])
+        written.append(f"{folder}/{saved.file}")
+        self._files.write(written[-1], payload)
+        pieces = [saved] if piece.whole else [*tenure.pieces, saved]
+        return _Draft(folder, tenure, key, Manifest(FORMAT_VERSION, pieces))
 
-    def _check_fence(self, folder: str, keys: Sequence[Key], tenure: _Tenure, generation: int) -> None:
-        own = (tenure.era, generation)
-        for key in keys:
-            if key.term > own or (key.term == own and self._is_rival_s(key, tenure)):
-                raise CheckpointFenced(
-                    f"{self._files.where(folder)} was written by another member ({key.name('manifest')}) since this "
-                    f"one took it over (generation {generation}): this one is out of date and stops; if two members "
-                    "of two groups share the folder, give each a `state.url` of its own"
-                )
+    def _check_fence(self, partition: Partition, keys: Sequence[Key], tenure: Tenure, generation: int) -> None:
+        standing, where = tenure.standing(keys, generation), self._files.where(_folder(*partition))
+        if standing == "lost":
+            raise CheckpointFenced(
+                f"{where} was written by another member ({keys[-1].name('manifest')}) since this one took it over "
+                f"(generation {generation}): this one is out of date and stops; if two members of two groups share "
+                "the folder, give each a `state.url` of its own",
+                partition,
+            )
+        if standing == "contested":
+            tenure.contest(keys)
+        if not tenure.era_proved:
+            raise CheckpointError(f"{where} was written by another member: the group must tell whose it is")
 
-    def _is_rival_s(self, key: Key, tenure: _Tenure) -> bool:
-        """Whether a file of our own generation is of another writer, and of after our beginning."""
-        return key.writer != self._writer and key.number > tenure.begun_at
-
-    def _make_valid(self, partition: Partition, key: Key, manifest: Manifest) -> None:
-        tenure = self._tenures[partition]
-        self._files.write(f"{_folder(*partition)}/{key.name('manifest')}", msgspec.json.encode(manifest))
+    def _make_valid(self, draft: _Draft, together: dict[str, int], written: list[str]) -> None:
+        manifest = msgspec.structs.replace(draft.manifest, together=together)
+        written.append(f"{draft.folder}/{draft.key.name('manifest')}")
+        self._files.write(written[-1], msgspec.json.encode(manifest))
         if len(manifest.pieces) == 1:
-            tenure.before = tenure.last_key
-        tenure.pieces = manifest.pieces
+            draft.tenure.before = draft.tenure.last_key
+        draft.tenure.pieces = manifest.pieces
 
-    def _tidy(self, partition: Partition, key: Key, manifest: Manifest) -> None:
+    def _tidy(self, draft: _Draft) -> None:
         """Remove what no checkpoint names that is kept: this one, the one before, the last of the whole before."""
-        folder, tenure = _folder(*partition), self._tenures[partition]
+        folder, tenure, key = draft.folder, draft.tenure, draft.key
         previous, tenure.last_key = tenure.last_key, key
         try:
-            kept = {key.name("manifest"), *(saved.file for saved in manifest.pieces)}
+            kept = {key.name("manifest"), *(saved.file for saved in draft.manifest.pieces)}
             for older in filter(None, (previous, tenure.before)):
-                there = self._manifest(folder, older)
+                there = self._reader.manifest(folder, older)
                 if there is not None:
                     kept |= {older.name("manifest"), *(saved.file for saved in there.pieces)}
             for name in self._files.names(folder):
                 written = Key.of(name)
                 old = written is not None and written < key
-                if written is not None and written.term == key.term and self._is_rival_s(written, tenure):
+                if written is not None and written.term == key.term and tenure.is_rival_s(written):
                     continue
                 if name not in kept and (old or (tenure.before is not None and legacy.is_ours(name))):
                     self._files.remove(f"{folder}/{name}")
         except (OSError, msgspec.DecodeError, CheckpointError) as error:
             log.warning("checkpoint_not_tidied", folder=self._files.where(folder), why=str(error))
-
-    def _manifests(self, folder: str) -> list[Key]:
-        """Keys of the manifests in a folder, the newest last."""
-        names = [name for name in self._files.names(folder) if name.startswith("manifest-") and name.endswith(".json")]
-        return sorted(key for name in names if (key := Key.of(name)) is not None)
-
-    def _manifest(self, folder: str, key: Key) -> Manifest | None:
-        """A manifest; None if it is missing or damaged."""
-        payload = self._files.read(f"{folder}/{key.name('manifest')}")
-        try:
-            manifest = None if payload is None else msgspec.json.decode(payload, type=Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
-        if manifest is not None and manifest.version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{self._files.where(folder)} holds checkpoints of format {manifest.version}, this program reads "
-                f"{FORMAT_VERSION}: run the version that wrote them, or move it away to start without a memory"
-            )
-        return manifest if manifest is not None and manifest.pieces else None
-
-    def _read(self, folder: str, manifest: Manifest) -> Checkpoint | None:
-        """What of a checkpoint is whole; None if that is nothing."""
-        parts: list[Part] = []
-        offset = 0
-        for saved in manifest.pieces:
-            payload = self._files.read(f"{folder}/{saved.file}")
-            if payload is None or digest(payload) != saved.blake2b:
-                self._damaged(folder, saved.file)
-                break
-            parts.append(decode(payload))
-            offset = saved.offset
-        return Checkpoint(offset, parts) if parts else None
-
-    def _damaged(self, folder: str, file: str) -> None:
-        log.error("checkpoint_damaged", folder=self._files.where(folder), file=file)
-        self._on_damage()
 
 
 def _folder(topic: str, partition: int) -> str:

@@ -39,7 +39,7 @@ def main() -> None:
     try:
         app()
     except KNOWN as error:
-        screens.stderr().print(f"detector: {error}", style="red", markup=False, highlight=False)
+        screens.stderr().print(screens.failure(error))
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from detector import screens
 from detector.checkpoints import CheckpointError
-from detector.config import Config, ConfigError
+from detector.config import Config
+from detector.config_base import ConfigError
 from detector.formats import REGISTRY as FORMATS
 from detector.model_file import ModelError
 from detector.produce import ProduceError

@@ -9,7 +9,7 @@ from rich.progress import Progress, TextColumn
 
 from detector import screens
 from detector.cli.common import FAILED, ConfigOption, FilesArgument
-from detector.config import ConfigError
+from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.kafka_settings import client_settings
 from detector.logs import log_to_stderr

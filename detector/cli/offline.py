@@ -16,7 +16,8 @@ from detector import assembly, evaluation_screen, screens
 from detector import demo as samples
 from detector import evaluate as labelled
 from detector.cli.common import FAILED, ConfigOption, FilesArgument, FormatOption, progress_bar, store_sink, teller
-from detector.config import Config, ConfigError
+from detector.config import Config
+from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.evaluation import Evaluation, summarise
 from detector.logs import log_to_stderr

@@ -181,7 +181,7 @@ class Detector(ABC, Generic[StateT]):
         """A finding of this detector about `event`, with the entities every finding has."""
         principal = context.principal
         return Finding(
-            id=stable_id("f", event.id, self.name, rule),
+            id=stable_id("f", event.id, principal.id, self.name, rule),
             time=event.time.astimezone(UTC),
             event_id=event.id,
             principal=principal.id,

@@ -16,11 +16,11 @@ from detector.detectors.base import (
     StructDetector,
     sample,
 )
-from detector.detectors.familiar import Familiar, others_flag
+from detector.detectors.familiar import Familiar, days_before, kin_of, others_flag
 from detector.detectors.holdings import act_of, by_service, exported
+from detector.detectors.rating import rated, told_of
 from detector.events import Actor, Destination, Event, Kind, Target
 from detector.findings import Finding
-from detector.wording import plural
 
 # Attribute of a read that asked for all there is of a kind, and of what.
 WHOLE = "whole"
@@ -60,33 +60,42 @@ class BulkExport(StructDetector[Exports]):
     def detect(self, event: Event, state: Exports, context: Context) -> Iterator[Finding]:
         """One finding for an act that took a whole, unless it is habit."""
         rule, what = _meaning(event)
-        if not rule or state.familiar.is_habit(act_of(event), context, self.settings.habit_days):
+        if not rule or not state.familiar.is_news(act_of(event), context):
             return
-        if not state.familiar.is_news(act_of(event), context.now):
+        least = self.settings.habit_days
+        standing = state.familiar.standing(act_of(event), context, least, kin_of(event.target))
+        severity = rated(standing, event, context, guarded=rule != "copied")
+        if severity is None:
             return
         approved = context.answer == "approved"
         before = state.familiar.known(act_of(event), context.now)
         uri = event.target.uri if event.target else "an unnamed one"
         to = event.destination
-        place = (to.account or to.recipient or to.host) if to is not None else None
+        place = (to.account or to.recipient or to.host) if to is not None and to.zone != "internal" else None
         where = f" to {place}" if place else ""
         yield self.finding(
             event,
             context,
             rule,
-            "SEV4" if approved else "SEV3",
-            f"{context.principal.id} {self.rules[rule]}: {what}, {uri} ({act_of(event)}){where}; it had done so on "
-            f"{plural(before, 'day')} before, {self.settings.habit_days} make a habit"
+            severity,
+            f"{context.principal.id} {self.rules[rule]}: {what}, {uri} ({act_of(event)}){where}; it had done so "
+            f"{days_before(before)}, {least} make a habit{told_of(standing)}"
             f"{'; approved' if approved else ''}",
             score=1.0 / (1.0 + before),
             entities=(f"resource:{event.target.uri}",) if event.target else (),
-            evidence={"what": what, "place": place, "days_before": before, "answer": context.answer},
+            evidence={
+                "what": what,
+                "place": place,
+                "days_before": before,
+                "standing": standing,
+                "answer": context.answer,
+            },
         )
 
     def learn(self, event: Event, state: Exports, context: Context, found: Sequence[Finding]) -> None:
         """Count the export among the habits."""
         if _meaning(event)[0] and not others_flag(self.name, found):
-            state.familiar.learn(act_of(event), context, self.settings.habit_days)
+            state.familiar.learn(act_of(event), context, self.settings.habit_days, kin_of(event.target))
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

@@ -7,7 +7,7 @@ that sources write it: "s3:DeleteBucket", "storage.buckets.delete", "delete name
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from detector.events import Event
 
@@ -25,7 +25,7 @@ HOLDINGS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             *("bucket", "database", "db", "db cluster", "table", "dataset", "schema", "keyspace", "index", "catalog"),
-            *("file system", "filesystem", "volume", "disk", "share", "datastore", "knowledge base", "mailbox"),
+            *("file system", "filesystem", "volume", "disk", "file share", "datastore", "knowledge base", "mailbox"),
             *("persistentvolume", "persistentvolumeclaim", "domain", "collection", "drive", "workspace", "cluster"),
             *(
                 "db instance",
@@ -42,7 +42,11 @@ HOLDINGS: Final[Mapping[str, str]] = {
         _DATA,
     ),
     **dict.fromkeys(
-        ("snapshot", "backup", "recovery point", "vault", "archive", "image", "backup vault", "automated backup"),
+        (
+            *("snapshot", "backup", "recovery point", "vault", "archive", "backup vault", "automated backup"),
+            # of machines and disks; those of containers are built anew each day
+            *("ec image", "compute image", "machine image", "disk image", "store image", "ami"),
+        ),
         _BACKUP,
     ),
     **dict.fromkeys(
@@ -70,6 +74,8 @@ HOLDINGS: Final[Mapping[str, str]] = {
         "",
     ),
 }
+# Nouns that are better known by another name.
+_NAMES: Final[Mapping[str, str]] = dict.fromkeys(("ec image", "compute image", "store image"), "machine image")
 # Words that say what is done or where, not to what.
 _NO_NOUNS: Final = frozenset(
     (
@@ -81,9 +87,49 @@ _NO_NOUNS: Final = frozenset(
         *("restore", "clone", "put", "replication", "imported"),
     )
 )
-_EXPORTS: Final = frozenset({"export", "exports", "replicate", "replication", "migration", "mirror", "download"})
+# Where these stand, what follows is not what the act is done to.
+_ELSEWHERE: Final = frozenset({"from", "to", "in", "into", "on", "at", "behind"})
+_DESTROYS: Final = frozenset(
+    (
+        *("delete", "deleted", "remove", "removed", "destroy", "destroyed", "terminate", "purge", "drop", "wipe"),
+        *("truncate", "deletion", "close", "erase", "archived", "deregister", "empty", "clear", "deletecollection"),
+    )
+)
+_UNDONE: Final[Mapping[str, str]] = {"archived": "archived", "schedule": "set a day for the end of"}
+# Taking these out of something ends nothing: a member of a channel, a package on a machine.
+_TAKEN_OUT: Final = frozenset({"remove", "removed"})
+_MOVABLE: Final = frozenset({"user", "application", "package", "package version", "service account"})
+
+_COPIES: Final = frozenset(
+    (
+        *("copy", "create", "insert", "export", "clone", "replicate", "replication", "mirror", "backup", "share"),
+        *("migrate", "transfer", "transferred", "snapshot"),
+    )
+)
+# What is no store, though much may hang on it.
+_NO_STORES: Final = frozenset({*_MOVABLE, "account", "subscription", "namespace", "stack", "vpc", "resource group"})
+_EXPORTS: Final = frozenset({"export", "exports", "replicate", "replication", "mirror", "download"})
+# An operation as clouds name it: one that exports takes a whole store, whatever its noun. Tools export calendars.
+_OPERATION: Final = re.compile(r"[\w.-]+[:.][A-Z]\w+")
+# Acts that are exports by another name: GitHub's of repositories.
+_EXPORT_ACTS: Final = frozenset({"migration.create"})
 # What a download is grave of; single files come and go.
-_RECORDS: Final = frozenset({"log", "audit", "repo", "repository", "snapshot", "database", "db", "backup", "report"})
+_RECORDS: Final = frozenset({"audit", "repo", "repository", "snapshot", "database", "db", "backup"})
+
+# Destroying these is noted however often it is done: what opens or brings back all else, and its traces.
+_GUARDED: Final = frozenset({_BACKUP, _KEYS, _TRACES})
+_GUARDED_NOUNS: Final = frozenset(
+    ("project", "account", "organization", "organisation", "org", "business", "enterprise", "tenant", "subscription")
+)
+# Whose work for somebody is part of something larger that was asked for: a stack, a plan of backups, a group of
+# machines, a database. Others (workflows, schedules, runbooks) do whatever they are told, by whoever told them.
+_OWN_WORK: Final = frozenset(
+    (
+        *("cloudformation", "servicecatalog", "controltower", "elasticbeanstalk", "backup", "dlm", "autoscaling"),
+        *("application-autoscaling", "ec2", "ec2fleet", "spot", "spotfleet", "rds", "redshift", "dynamodb", "fsx"),
+        *("elasticfilesystem", "eks", "ecs", "elasticloadbalancing", "elasticmapreduce", "workspaces"),
+    )
+)
 # A verb of Kubernetes.
 COLLECTION: Final = "deletecollection"
 
@@ -104,6 +150,18 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "rds", "kms", "us")) else word
 
 
+class Loss(NamedTuple):
+    """What an act destroyed: its noun, what went with it, whether it is noted at any rate.
+
+    `undone` says in what way it can still be undone; "" if it is gone.
+    """
+
+    noun: str
+    held: str
+    guarded: bool = False
+    undone: str = ""
+
+
 @lru_cache(maxsize=4096)
 def held_by(action: str) -> tuple[str, str] | None:
     """The noun of an act on something that holds many others, and what goes with it; None for others.
@@ -112,11 +170,12 @@ def held_by(action: str) -> tuple[str, str] | None:
     (('kms key', 'what it encrypts or opens'), None, None)
     >>> held_by("google.cloud.kms.v1.KeyManagementService.DestroyCryptoKeyVersion")
     ('key version', 'what it encrypts or opens')
-    >>> held_by("delete namespaces"), held_by("delete pods")
-    (('namespace', 'everything in it'), None)
+    >>> held_by("delete namespaces"), held_by("delete pods"), held_by("delete_from_folder")
+    (('namespace', 'everything in it'), None, None)
     """
     spoken = words(action)
-    nouns = [word for word in spoken if word not in _NO_NOUNS]
+    end = next((i for i, word in enumerate(spoken) if word in _ELSEWHERE), len(spoken))
+    nouns = [word for word in spoken[:end] if word not in _NO_NOUNS]
     if not nouns and "backup" in spoken:  # both a verb and a thing
         nouns = ["backup"]
     for noun in (" ".join(nouns[-2:]), *nouns[-1:]):
@@ -128,8 +187,11 @@ def held_by(action: str) -> tuple[str, str] | None:
 
 def by_service(event: Event) -> bool:
     """Whether a service did it for somebody, as part of something larger: a stack, a plan of backups."""
-    source = event.attributes.get("source_ip")
-    return bool(event.attributes.get("invoked_by")) or (isinstance(source, str) and source.endswith(".amazonaws.com"))
+    told = (event.attributes.get("invoked_by"), event.attributes.get("source_ip"))
+    return any(
+        isinstance(name, str) and name.endswith(".amazonaws.com") and name.partition(".")[0] in _OWN_WORK
+        for name in told
+    )
 
 
 def act_of(event: Event) -> str:
@@ -138,8 +200,8 @@ def act_of(event: Event) -> str:
     return statement if isinstance(statement, str) and statement else event.action
 
 
-def lost(event: Event) -> tuple[str, str] | None:
-    """What an act destroyed that holds much, and what went with it.
+def lost(event: Event) -> Loss | None:
+    """What an act destroyed that holds much.
 
     None for what services clear away, since somebody ended what it belonged to, and that is told.
     """
@@ -148,8 +210,13 @@ def lost(event: Event) -> tuple[str, str] | None:
     action = act_of(event)
     spoken = words(action)
     if spoken[:1] == (COLLECTION,):
-        return f"collection of {' '.join(spoken[1:])}s".strip(), "all of its kind"
-    return held_by(action)
+        return Loss(f"collection of {' '.join(spoken[1:])}s".strip(), "all of its kind")
+    found = held_by(action) if _DESTROYS.intersection(spoken) else None
+    if found is None or (found[0] in _MOVABLE and _TAKEN_OUT.intersection(spoken)):
+        return None
+    noun, held = _NAMES.get(found[0], found[0]), found[1]
+    undone = next((way for word, way in _UNDONE.items() if word in spoken), "")
+    return Loss(noun, held, held in _GUARDED or noun in _GUARDED_NOUNS, undone)
 
 
 def exported(event: Event) -> str:
@@ -160,8 +227,12 @@ def exported(event: Event) -> str:
     told = "statement" in event.attributes
     if ((event.bytes_out or event.records > 1) and not told) or event.kind not in {"access", "transfer"}:
         return ""
-    spoken = words(act_of(event))
+    action = act_of(event)
+    spoken = words(action)
     if event.kind == "access":
         return "a download" if _EXPORTS.intersection(spoken) and _RECORDS.intersection(spoken) else ""
-    noun = held_by(act_of(event))
-    return noun[0] if noun else "an export" if _EXPORTS.intersection(spoken) else ""
+    found = held_by(action) if _COPIES.intersection(spoken) else None
+    if found is not None:
+        return "" if found[0] in _NO_STORES else _NAMES.get(found[0], found[0])
+    exports = _OPERATION.fullmatch(action) and _EXPORTS.intersection(spoken)
+    return "an export" if exports or action in _EXPORT_ACTS else ""

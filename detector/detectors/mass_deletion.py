@@ -6,18 +6,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 from pydantic import Field
 
-from detector.detectors.base import (
-    ATLAS,
-    ATTACK,
-    OWASP_AGENTIC,
-    Context,
-    Detector,
-    DetectorSettings,
-    Example,
-    sample,
-)
-from detector.detectors.familiar import Familiar, others_flag
-from detector.detectors.holdings import act_of, lost
+from detector.detectors.base import ATLAS, ATTACK, OWASP_AGENTIC, Context, Detector, DetectorSettings, Example, sample
+from detector.detectors.familiar import Familiar, days_before, kin_of, others_flag
+from detector.detectors.holdings import Loss, act_of, lost
+from detector.detectors.rating import rated, told_of
 from detector.events import Actor, Approval, Event, Target
 from detector.findings import Finding
 from detector.severity import Severity
@@ -55,7 +47,7 @@ class MassDeletion(Detector[Deletions]):
     """Records removed per principal: an improbable rate, many without a yes, or much of a container.
 
     And single acts that count as many: a bucket, a snapshot, a key gone. Who destroys such things on several
-    days does it by habit, and is not told again.
+    days does it by habit, and is not told again; the end of a key, a backup or an audit log is noted at any rate.
     """
 
     name = "mass_deletion"
@@ -110,33 +102,31 @@ class MassDeletion(Detector[Deletions]):
         total = container.removed if rule == "share_of_container" and container is not None else judged.total
         if rule is not None and self._is_news(state, total, context.now):
             yield self._finding(event, context, rule, judged, container)
-        elif rule is None and (gone := lost(event)) is not None:
+        elif (gone := lost(event)) is not None:
             yield from self._irreversible(event, state, context, gone)
 
-    def _irreversible(
-        self, event: Event, state: Deletions, context: Context, gone: tuple[str, str]
-    ) -> Iterator[Finding]:
+    def _irreversible(self, event: Event, state: Deletions, context: Context, gone: Loss) -> Iterator[Finding]:
         """One act that destroyed what holds much, unless it is habit."""
-        noun, held = gone
-        key = act_of(event)
-        if state.familiar.is_habit(key, context, self.settings.habit_days):
-            return
-        if not state.familiar.is_news(key, context.now):
+        key, least = act_of(event), self.settings.habit_days
+        standing = state.familiar.standing(key, context, least, kin_of(event.target))
+        severity = rated(standing, event, context, guarded=gone.guarded)
+        if severity is None or not state.familiar.is_news(key, context):
             return
         approved = context.answer == "approved"
         before = state.familiar.known(key, context.now)
         uri = event.target.uri if event.target else "an unnamed one"
+        did = f"{gone.undone or 'destroyed'} a {gone.noun}"
+        lost_with = f"and with it {gone.held}{', which can still be called back' if gone.undone else ''}"
         yield self.finding(
             event,
             context,
             "irreversible",
-            "SEV4" if approved else "SEV3",
-            f"{context.principal.id} destroyed a {noun}, {uri} ({key}), and with it {held}; it had done so on "
-            f"{plural(before, 'day')} before, {self.settings.habit_days} make a habit"
-            f"{'; approved' if approved else ''}",
+            severity,
+            f"{context.principal.id} {did}, {uri} ({key}), {lost_with}; it had done so "
+            f"{days_before(before)}, {least} make a habit{told_of(standing)}{'; approved' if approved else ''}",
             score=1.0 / (1.0 + before),
             entities=(f"resource:{event.target.uri}",) if event.target else (),
-            evidence={"seen": 1.0, "noun": noun, "days_before": before, "answer": context.answer},
+            evidence={"seen": 1.0, "noun": gone.noun, "days_before": before, "standing": standing},
         )
 
     @staticmethod
@@ -220,7 +210,7 @@ class MassDeletion(Detector[Deletions]):
                 del state.containers[next(iter(state.containers))]
         state.rate.learn_one(float(max(event.records, 1)), context.now, prior, flagged=context.suspect)
         if lost(event) is not None and not others_flag(self.name, found):
-            state.familiar.learn(act_of(event), context, self.settings.habit_days)
+            state.familiar.learn(act_of(event), context, self.settings.habit_days, kin_of(event.target))
         for finding in found:
             if finding.detector == self.name and finding.rule != "irreversible":
                 state.reported_at, state.reported_total = context.now, finding.evidence["seen"]
@@ -261,6 +251,7 @@ class MassDeletion(Detector[Deletions]):
             return sample(minute, kind="delete", action=action, records=1, target=Target(uri=f"aws://{name}"), **fields)
 
         nightly = [destroy(1440.0 * day, "rds:DeleteDBSnapshot") for day in range(6)]
+        volumes = [destroy(1440.0 * day, "ec2:DeleteVolume", f"vol-{day}") for day in range(6)]
         controller = Actor(id="namespace-controller", kind="service")
         asked = Approval(required=True)
         days = [delete(60.0 * h, 2 + h % 3) for h in range(72)]
@@ -290,7 +281,8 @@ class MassDeletion(Detector[Deletions]):
                 ("irreversible",),
             ),
             Example("a snapshot that could not be deleted", [destroy(0, "rds:DeleteDBSnapshot", outcome="denied")], ()),
-            Example("a snapshot each night", nightly, ()),
+            Example("a volume each night", volumes, ()),
+            Example("a snapshot each night is noted", nightly, ("irreversible",)),
             Example("one object", [destroy(0, "s3:DeleteObject")], ()),
             Example("what a controller clears away", [destroy(0, "delete namespaces", actor=controller)], ()),
             Example("as many as on other days", [*days, delete(4330, 3)], ()),

@@ -224,7 +224,7 @@ class NewEndpoint(Detector[Seen]):
                 state.remember(key, context.now, trial.p_value)
                 del state.trials[key]
         elif p is not None and effective_zone(endpoint, context) in OUTSIDE:
-            state.try_out(key, Trial(context.now, p, event.bytes_out))
+            state.try_out(key, Trial(context.now, p, float(event.bytes_out)))
 
     def dump(self, state: Seen) -> Any:
         """As `Seen` has it."""

@@ -15,17 +15,21 @@ from detector.detectors.base import (
     Example,
     StructDetector,
 )
-from detector.detectors.familiar import Familiar, others_flag
+from detector.detectors.familiar import Familiar, Standing, days_before, others_flag
+from detector.detectors.own_accounts import is_ours
 from detector.detectors.permission_examples import EXAMPLES
 from detector.detectors.verdicts import Verdict, locks_out, verdicts
 from detector.events import SENSITIVE, Event, Permission, Target
 from detector.findings import Finding
 from detector.reach import SENSITIVITY, audience_weight, privilege_weight
 from detector.severity import worst
-from detector.wording import duration, listing, plural
+from detector.wording import duration, listing
 
 CLOSING: Final = frozenset({"narrow", "revoke", "expire"})
 OPEN_GRANTS_MOST: Final = 64
+# What makes a note of what habit excuses. Who changes much by habit is excused from usual verdicts alone.
+_EXCUSES: Final[Mapping[Standing, str]] = {"habit": "it does by habit", "peers": "several of its role do by habit"}
+_USUAL: Final = "is usual of its kind"
 
 
 class Grants(msgspec.Struct):
@@ -89,31 +93,40 @@ class PermissionChange(StructDetector[Grants]):
                 yield from self._locked_out(event, permission, target, state, context)
             return
         approved = context.answer == "approved"
-        found = [self._by_habit(v, state, context) for v in verdicts(event, permission, target, approved=approved)]
+        ours = is_ours(event, context)
+        told = verdicts(event, permission, target, approved=approved, ours=ours)
+        found = [self._by_habit(v, state, context) for v in told]
         late = self._outlived(permission, target, state, context)
         found += [late] if late else []
         if found:
             yield self._opening(event, permission, target, context, found)
 
     def _by_habit(self, verdict: Verdict, state: Grants, context: Context) -> Verdict:
-        """The verdict, a note if it is of something that is done by habit."""
-        if not verdict.habit or not state.familiar.is_habit(verdict.habit, context, self.settings.habit_days):
+        """The verdict; a note if it is of something that is usual, or was told often enough today."""
+        if not verdict.habit or verdict.severity == "SEV4":
             return verdict
-        return verdict._replace(severity="SEV4", why=f"{verdict.why}, as it does by habit")
+        standing = state.familiar.standing(verdict.habit, context, self.settings.habit_days)
+        if standing in _EXCUSES or (verdict.usual and standing != "news"):
+            return verdict._replace(severity="SEV4", why=f"{verdict.why}, as {_EXCUSES.get(standing, _USUAL)}")
+        if not state.familiar.is_news(verdict.habit, context):
+            return verdict._replace(severity="SEV4", why=f"{verdict.why}, as was told often today")
+        return verdict
 
     def _locked_out(
         self, event: Event, permission: Permission, target: Target, state: Grants, context: Context
     ) -> Iterator[Finding]:
-        if state.familiar.is_habit(f"lock {event.action}", context, self.settings.habit_days):
+        key, least = f"lock {event.action}", self.settings.habit_days
+        standing = state.familiar.standing(key, context, least)
+        if standing in {"habit", "peers"} or not state.familiar.is_news(key, context):
             return
-        before = state.familiar.known(f"lock {event.action}", context.now)
+        before = state.familiar.known(key, context.now)
         yield self.finding(
             event,
             context,
             "locked_out",
-            "SEV4" if context.answer == "approved" else "SEV3",
+            "SEV4" if context.answer == "approved" or standing == "common" else "SEV3",
             f"{event.actor.id} shut {permission.grantee} out of {target.uri} ({_change(permission)}); it had shut out "
-            f"anybody on {plural(before, 'day')} before, {self.settings.habit_days} make a habit",
+            f"anybody {days_before(before)}, {least} make a habit",
             score=privilege_weight(permission.privilege),
             entities=_entities(permission, target),
             evidence={"resource": target.uri, "grantee": permission.grantee, "days_before": before},
@@ -220,8 +233,8 @@ def _habits(event: Event, permission: Permission, target: Target) -> list[str]:
 
 
 def _change(permission: Permission) -> str:
-    whom = permission.grantee or f"the {permission.audience}"
-    return f"{permission.change} of {permission.privilege or 'access'} for {whom}"
+    whom = permission.grantee or ("" if permission.audience == "unknown" else f"the {permission.audience}")
+    return f"{permission.change} of {permission.privilege or 'access'}{f' for {whom}' if whom else ''}"
 
 
 def _key(permission: Permission, target: Target) -> str:

@@ -3,6 +3,7 @@
 | attribute | meaning |
 | --- | --- |
 | `anonymous` | nobody proved who they are, and were let in or not |
+| `outside` | the identity belongs to another house |
 | `alarm` | the source itself calls this suspicious |
 | `root` | the account that may do everything and belongs to nobody |
 | `second_factor` | False: a person signed on by a password alone |
@@ -67,13 +68,14 @@ def _told(event: Event) -> Iterator[Sign]:
     success = event.outcome == "success"
     where = (event.target.uri if event.target else event.action).lower()
     if found.get("anonymous") is True and success:
-        container = "/".join(where.split("/")[:4])
-        yield Sign("anonymous", "SEV3", "let in somebody who had not said who they are", f"anonymous {container}")
+        yield Sign("anonymous", "SEV3", "got in without saying who it is", f"anonymous {container(where)}")
     if found.get("alarm") is True and event.outcome != "denied":
-        yield Sign("alarm", "SEV3", "is called suspicious by the source itself", f"alarm {event.action}")
+        yield Sign("alarm", "SEV3", "did or reported what its source calls suspicious", f"alarm {event.action} {where}")
     if found.get("root") is True and (success or event.kind == "auth"):
         tried = "" if success else ", and failed"
-        yield Sign("root_used", "SEV3", f"used the account that may do everything{tried}", f"root {event.action}")
+        # Anybody can fail at its door every day; whoever gets in is told each time.
+        habit = "" if success and event.kind == "auth" else f"root {event.action}"
+        yield Sign("root_used", "SEV3", f"used the account that may do everything{tried}", habit)
     if found.get("second_factor") is False and success:
         yield Sign("one_factor", "SEV3", "signed on by a password alone", "one factor")
     if (entered := found.get("remote_command")) and success and event.actor.kind != "service":
@@ -85,6 +87,18 @@ def _told(event: Event) -> Iterator[Sign]:
     if masters and success:
         yield Sign("impersonated", "SEV3", f"acted in the name of {', '.join(masters)}", "impersonated")
     yield from _unusual(event, where)
+
+
+def container(uri: str) -> str:
+    """What holds a target: its bucket, its namespace in a cluster, its host.
+
+    >>> container("s3://www/img/a.png"), container("k8s://prod/web/pods/a"), container("arn:aws:s3:::www/a.png")
+    ('s3://www', 'k8s://prod/web', 'arn:aws:s3:::www')
+    """
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return uri.partition("/")[0]
+    return f"{scheme}://{'/'.join(rest.split('/')[: 2 if scheme == 'k8s' else 1])}"
 
 
 def _unusual(event: Event, where: str) -> Iterator[Sign]:
@@ -136,6 +150,7 @@ def _network(address: str) -> str | None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if not parsed.is_global:
         return None
     return str(ipaddress.ip_network((parsed, 16 if parsed.version == 4 else 32), strict=False))

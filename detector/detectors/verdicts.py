@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from detector.detectors.familiar import kin_of
 from detector.detectors.holdings import by_service, words
 from detector.events import SENSITIVE, Event, Permission, Target
 from detector.reach import audience_weight, only_reads, privilege_weight
@@ -31,16 +32,28 @@ class Verdict(NamedTuple):
     """One thing that is wrong with a change.
 
     `habit` names what it is a habit of, if whoever does this often need not be told of: "" where habit is no excuse.
+    `usual` says that it is also excused where peers do it, or by whoever does many such things.
     """
 
     rule: str
     severity: Severity
     why: str
     habit: str = ""
+    usual: bool = False
 
 
-def verdicts(event: Event, permission: Permission, target: Target, *, approved: bool) -> Iterator[Verdict]:
-    """What is wrong with a change that opens, with what habit says left out."""
+def verdicts(
+    event: Event, permission: Permission, target: Target, *, approved: bool, ours: bool = False
+) -> Iterator[Verdict]:
+    """What is wrong with a change that opens, with what habit says left out.
+
+    Args:
+        event: The change.
+        permission: Its permission.
+        target: Its target.
+        approved: Whether it has the yes it needs.
+        ours: Whether the account that is let in is one of the house, though not the one that lets it in.
+    """
     if permission.change == "disable":
         severity: Severity = "SEV4" if approved else "SEV2" if event.actor.kind == "agent" else "SEV3"
         yield Verdict("safeguard_disabled", severity, f"switches off {permission.privilege or 'a safeguard'}")
@@ -48,13 +61,13 @@ def verdicts(event: Event, permission: Permission, target: Target, *, approved: 
     found = [
         *_exposed(permission, target, approved=approved),
         *_by_privilege(event, permission, target, approved=approved),
-        *_by_receiver(event, permission, approved=approved),
+        *_by_receiver(event, permission, approved=approved, ours=ours),
     ]
     yield from found
     if not found and target.sensitivity == "unknown" and _hands_out(event, permission):
         told = permission.privilege or "access of unknown extent"
         severity = "SEV4" if approved else "SEV3"
-        yield Verdict("unfamiliar_grant", severity, f"hands out {told}", f"grant {event.action}")
+        yield Verdict("unfamiliar_grant", severity, f"hands out {told}", f"grant {event.action}", usual=True)
     yield from _by_request(permission, approved=approved)
 
 
@@ -79,23 +92,26 @@ def _by_privilege(event: Event, permission: Permission, target: Target, *, appro
         rule = "handed_out" if by == "service" else "new_credential"
         severity: Severity = "SEV4" if approved or daily or lent else "SEV3"
         what = f"hands a new {name} to another" if rule == "handed_out" else f"makes a new {name}"
-        yield Verdict(rule, severity, what, f"{name} {event.action}")
+        # What is only noted is told to nobody, so it can't be what a habit is made of.
+        yield Verdict(rule, severity, what, "" if daily or lent else f"{name} {event.action}")
     elif privilege_weight(permission.privilege) >= 1.0:
         if target.sensitivity in SENSITIVE and by == "agent" and not approved:
             yield Verdict("high_privilege", "SEV2", f"gives {permission.privilege} on {target.sensitivity} data")
         elif target.sensitivity == "unknown":
             severity = "SEV4" if approved or by == "service" else "SEV3"
-            yield Verdict("broad_grant", severity, f"gives {permission.privilege}", f"full control {event.action}")
+            whom = permission.grantee or permission.audience
+            habit = f"full control {event.action} {kin_of(Target(whom))}" if by != "service" else ""
+            yield Verdict("broad_grant", severity, f"gives {permission.privilege}", habit)
 
 
-def _by_receiver(event: Event, permission: Permission, *, approved: bool) -> Iterator[Verdict]:
+def _by_receiver(event: Event, permission: Permission, *, approved: bool, ours: bool) -> Iterator[Verdict]:
     """What is wrong with who gets it: the one who made the change, or somebody of another house."""
     own = permission.grantee == event.actor.id
     if own and not approved and not permission.privilege.startswith(CREDENTIAL):
         severity: Severity = "SEV2" if event.actor.kind != "human" else "SEV3"
         yield Verdict("self_grant", severity, "grants it to the one who made the change")
     account = event.attributes.get("grantee_account")
-    if account or event.attributes.get("grantee_outside") is True:
+    if (account and not ours) or event.attributes.get("grantee_outside") is True:
         whom = f"account {account}" if account else permission.grantee or "somebody"
         severity = "SEV4" if approved else "SEV2" if event.actor.kind == "agent" else "SEV3"
         yield Verdict("shared_outside", severity, f"lets in {whom}, of another house", f"outside {whom}")

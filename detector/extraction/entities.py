@@ -15,17 +15,10 @@ from detector.events import Named, NamedKind
 from detector.extraction.lexicon import FILE_ENDINGS, KEY_KINDS, PROSE_KEYS, TOP_LEVEL
 
 MOST_VALUE: Final = 512
-_SHORT: Final = 128
 
 EDGE: Final = "'\".,:;!?*_~=&-<>()[]{}|`\u2026\u2018\u2019\u201c\u201d"
-_PIECE: Final = re.compile(r"[^\"<>()\[\]{}|,;`]++")
-_MARK: Final = re.compile(r"[@/#\\]|\.(?!\.)|\d{6}|^[A-Z]{2}\d{2}")
-# A pattern that begins with a set is searched several times as fast as one that begins with a choice, and a set of
-# ASCII alone faster still; most text is nothing but letters and spaces.
+# A pattern that begins with a set is searched several times as fast as one that begins with a choice.
 _MAY: Final = re.compile(r"[@\uff20\ufe6b/#\\.+\d](?:(?<=\D)|(?=\d{5})|(?=\d [A-Z0-9]{4})|(?<=[A-Z][A-Z]\d)(?=\d))")
-_AFTER_MARK: Final = r"(?:(?<=[^.\d])|(?<=\.)(?=[^\s.])|(?<=\d)(?=\d{5})|(?<=[A-Z][A-Z]\d)(?=\d))\S*+"
-_MARKED: Final = re.compile(r"[@\uff20\ufe6b/#\\.\d]" + _AFTER_MARK)
-_MARKED_ASCII: Final = re.compile(r"[@/#\\.0-9]" + _AFTER_MARK)
 _EMAIL: Final = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
 # Of a value as a whole: the rest of RFC 5322's atext, but for the = of `to=ann@x.com`; and a quoted local part.
 _ATEXT_EMAIL: Final = re.compile(r"[\w.+%'!#$&*/?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
@@ -79,9 +72,17 @@ def may_mention(text: str) -> bool:
     return _MAY.search(text) is not None
 
 
+def is_nothing(value: str, key: str, *, mentions: bool) -> bool:
+    """Whether `in_value` finds nothing, told by what it `may_mention` and by its key: quick, never wrong in a yes.
+
+    A wallet's address is the one form that has nothing to be noticed by.
+    """
+    return not mentions and kind_of_key(key) is None and "0x" not in value and "bc1" not in value
+
+
 def in_value(value: str, key: str) -> tuple[Named, ...]:
     """What a value is, taken as a whole; a list of such ("a@b.c, d@e.f") counts as each. () if it is text."""
-    value = _plain_at(value.strip())
+    value = plain_at(value.strip())
     if not value or len(value) > 4 * MOST_VALUE or "\n" in value:
         return ()
     found = _single(value, key)
@@ -93,66 +94,8 @@ def in_value(value: str, key: str) -> tuple[Named, ...]:
     return tuple(Named(item.kind, item.value, key, alone=True) for part in parts for item in part)
 
 
-def in_text(text: str, key: str = "", *, addressed: bool = False) -> Iterable[Named]:
-    """What running text mentions, word by word, then what is written with spaces; repeats included.
-
-    If it is `addressed`, all with an @ is an address, `drop@attacker` too.
-    """
-    marked = _MARKED_ASCII if text.isascii() else _MARKED
-    first = marked.search(text)
-    return _in_marked(text, key, addressed, marked) if first or "+" in text else ()
-
-
-def _in_marked(text: str, key: str, addressed: bool, marked: re.Pattern[str]) -> Iterator[Named]:
-    if "\\n" in text:  # escaped once too often, as models do
-        text = text.replace("\\n", " ")
-    counted = False  # whether a word ends as the first group of an account in groups does
-    for written in _words_with(marked, text):
-        counted = counted or written[-1].isdigit()
-        in_word = _in_short_word if len(written) <= _SHORT else _in_word
-        for kind, value in in_word(written[: 4 * MOST_VALUE], addressed):
-            yield Named(kind, value, key)
-    for kind, value in _with_spaces(text, grouped=counted):
-        yield Named(kind, value[:MOST_VALUE], key)
-
-
-def _words_with(marked: re.Pattern[str], text: str) -> Iterator[str]:
-    """The words, as `split` has them, that hold a mark: what stands between them is passed over at once."""
-    last = 0
-    for match in marked.finditer(text):
-        start, end = match.span()
-        before = text[last:start]
-        if before and not before[-1].isspace():
-            start -= len(before.rsplit(None, 1)[-1])
-        yield text[start:end]
-        last = end
-
-
-def _with_spaces(text: str, *, grouped: bool) -> Iterator[tuple[NamedKind, str]]:
-    if '"@' in text:
-        for match in _QUOTED_EMAIL.finditer(text):
-            yield "email", _email(match[0])
-    if "+" in text:
-        for match in _PHONE.finditer(text):
-            yield "phone", _digits(match[0])
-    if grouped and _SPACED_START.search(text):
-        for match in _SPACED.finditer(text):
-            yield "account", match[0].replace(" ", "").lower()
-
-
-def _in_word(written: str, addressed: bool) -> tuple[tuple[NamedKind, str], ...]:
-    word = _plain_at(written).strip(EDGE)
-    if word.isalpha() or not _MARK.search(word):
-        return ()
-    pieces = (piece.strip(EDGE) for piece in _PIECE.findall(word))
-    return tuple((kind, value[:MOST_VALUE]) for piece in pieces for kind, value in _in_piece(piece, addressed))
-
-
-# Prose repeats itself too: the same people, sites and figures.
-_in_short_word: Final = lru_cache(maxsize=8192)(_in_word)
-
-
-def _in_piece(word: str, addressed: bool) -> Iterable[tuple[NamedKind, str]]:
+def in_word(word: str, *, addressed: bool) -> Iterable[tuple[NamedKind, str]]:
+    """What a word of running text is or holds, without the punctuation around it."""
     if "://" in word:
         match = _SCHEME.search(word.lower())
         return _link(word[match.start() :]) if match else ()
@@ -164,6 +107,19 @@ def _in_piece(word: str, addressed: bool) -> Iterable[tuple[NamedKind, str]]:
             emails = [word]
         return tuple(("email", _email(email)) for email in emails)
     return _token(word, None)
+
+
+def with_spaces(text: str, *, grouped: bool) -> Iterator[tuple[NamedKind, str]]:
+    """What running text mentions that spaces run through; accounts only if it is known to hold a group of one."""
+    if '"@' in text:
+        for match in _QUOTED_EMAIL.finditer(text):
+            yield "email", _email(match[0])[:MOST_VALUE]
+    if "+" in text:
+        for match in _PHONE.finditer(text):
+            yield "phone", _digits(match[0])
+    if grouped and _SPACED_START.search(text):
+        for match in _SPACED.finditer(text):
+            yield "account", match[0].replace(" ", "").lower()
 
 
 def _single(value: str, key: str) -> tuple[Named, ...]:
@@ -317,7 +273,7 @@ def _email(text: str) -> str:
     return ("".join(quoted.groups()) if quoted else text).lower().lstrip("@").strip(".'-_")
 
 
-def _plain_at(text: str) -> str:
+def plain_at(text: str) -> str:
     """Addresses in their plain letters: a full-width @ is one."""
     return text if text.isascii() or not _ANY_AT.search(text) else normalize("NFKC", text)
 

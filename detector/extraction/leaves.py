@@ -27,8 +27,8 @@ _ENTRY: Final = re.compile(
     r"('(?:[^']|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^\n]*+)([^\n]*+)\n?",
     re.MULTILINE | re.DOTALL,
 )
-_QUOTES: Final = frozenset({"'", '"'})
-_BLOCKS: Final = frozenset({"|", ">"})
+_MARKS: Final = frozenset("'\"|>")
+_END: Final = ("", "- ", "", "", "")
 _BLOCK: Final = re.compile(r"[|>][+-]?\d?[+-]?\s*")
 _MOST_LINE: Final = 60
 _MOST_WORDS: Final = 7
@@ -109,45 +109,42 @@ def of_lines(text: str) -> list[Leaf] | None:
     Of repeated names the first. A value that runs over more lines, quoted, block or folded, is running text as a
     whole: the lines that continue it are those that are indented deeper.
     """
-    first = text.lstrip().partition("\n")[0]
-    if ":" not in first and first[:1] != "-":  # as most prose begins
-        return None
     leaves: list[Leaf] = []
     names: set[str] = set()
     levels: list[tuple[int, str]] = []
-    begun = ""  # a value that lines may continue
+    begun, deeper = "", 0  # a value that lines may continue, and how far they are indented at least
     more: list[str] = []
-    deeper = 0
-    for space, dashes, name, value, rest in _ENTRY.findall(text):
+    for space, dashes, name, value, rest in _entries(text):
+        if not (name or dashes or value or rest):
+            continue
         if begun and len(space) > deeper:
-            if dashes or name or value or rest:
-                more.append(f"{dashes}{name}: {value}{rest}" if name else f"{dashes}{value}{rest}")
+            more.append(f"{dashes}{name}: {value}{rest}" if name else f"{dashes}{value}{rest}")
             continue
         if not (name or dashes):
-            if value or rest:
-                return None
-            continue
+            return None
         if more:
-            leaves[-1] = ("text", leaves[-1][1], "\n".join((begun, *more)))
+            leaves[-1] = "text", leaves[-1][1], "\n".join((begun, *more))
             more = []
         indent = len(space) + len(dashes)
         while levels and levels[-1][0] >= indent + (not name):
             levels.pop()
-        deeper = len(space)
         key = levels[-1][1] if levels else ""
         if name:
-            deeper = indent
             key = name.strip("'\"") or key
             levels.append((indent, key))
             if key not in names:
                 names.add(key)
                 leaves.append(("key", "", key))
-        begun = value + rest
+        begun, deeper = value + rest, indent if name else len(space)
         if begun:
-            leaves.append(_scalar(key, value, rest))
-    if more:
-        leaves[-1] = ("text", leaves[-1][1], "\n".join((begun, *more)))
+            leaves.append(_scalar(key, value, rest) if value[:1] in _MARKS else ("value", key, begun))
     return leaves or None
+
+
+def _entries(text: str) -> list[tuple[str, str, str, str, str]]:
+    """The lines as `_ENTRY` takes them apart, and an empty item that ends the last; none if the first is prose."""
+    first = text.lstrip().partition("\n")[0]
+    return [*_ENTRY.findall(text), _END] if ":" in first or first[:1] == "-" else []
 
 
 def of_list(text: str) -> list[Leaf] | None:
@@ -165,13 +162,16 @@ def of_list(text: str) -> list[Leaf] | None:
 
 
 def _scalar(key: str, value: str, rest: str) -> Leaf:
-    mark = value[:1]
-    if mark in _QUOTES and not rest.strip():
-        closed = len(value) > 1 and value[-1] == mark
-        inner = value[1:-1] if closed else value[1:]
-        inner = _unescaped(inner) if mark == '"' else inner.replace("''", "'")
-        return ("value" if closed and "\n" not in value else "text"), key, inner
-    return ("text" if mark in _BLOCKS and _BLOCK.fullmatch(value) else "value"), key, value + rest
+    """A value that begins with a quote or as a block does."""
+    mark = value[0]
+    if mark in "|>":
+        return ("text" if _BLOCK.fullmatch(value) else "value"), key, value + rest
+    if rest.strip():
+        return "value", key, value + rest
+    closed = len(value) > 1 and value[-1] == mark
+    inner = value[1:-1] if closed else value[1:]
+    inner = _unescaped(inner) if mark == '"' else inner.replace("''", "'")
+    return ("value" if closed and "\n" not in value else "text"), key, inner
 
 
 def _unescaped(text: str) -> str:

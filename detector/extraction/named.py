@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Final
 
 from detector.events import Named, NamedKind
-from detector.extraction import entities, leaves
+from detector.extraction import entities, leaves, prose
 from detector.extraction.leaves import Leaf
 
 MOST_TEXT: Final = 200_000
@@ -14,6 +14,7 @@ MOST_NAMED: Final = 500
 _WEAK: Final[frozenset[NamedKind]] = frozenset({"name", "path"})
 _MOST_ARGUMENTS: Final = 4 << 20  # a field behind a long body is read; see `_named`
 _SHORT: Final = 128
+_SHORT_RESULT: Final = 4096
 _WRAPPED: Final = frozenset({"type", "text", "annotations"})
 
 
@@ -41,7 +42,15 @@ def named_in_result(text: str) -> tuple[Named, ...]:
     >>> [(item.value, item.alone) for item in named_in_result("- sender: a@x.com\n  body: 'ask\n\n    b@x.com'")]
     [('a@x.com', True), ('b@x.com', False)]
     """
+    return (_named_in_short if len(text) <= _SHORT_RESULT else _named_in_long)(text)
+
+
+def _named_in_long(text: str) -> tuple[Named, ...]:
     return _distinct(_named(_result_leaves(text[:MOST_TEXT]), of_result=True))
+
+
+# Tools are asked for the same over and over: whose account it is, which files there are, what is new.
+_named_in_short: Final = lru_cache(maxsize=256)(_named_in_long)
 
 
 def _argument_leaves(text: str) -> Iterator[Leaf]:
@@ -95,7 +104,7 @@ def _wrapped_text(found: Any) -> str | None:
 
 def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]:
     """Fields first, then prose: however long the prose, it can't keep a field from being read."""
-    prose: list[tuple[str, str]] = []
+    running: list[tuple[str, str]] = []
     for role, key, text in found:
         if role == "key":
             fields, is_prose = _key(text), False
@@ -106,11 +115,11 @@ def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]
         if fields:
             yield from fields
         if is_prose:
-            prose.append((key, text))
+            running.append((key, text))
     left = MOST_TEXT
-    for key, text in prose:
+    for key, text in running:
         addressed = not of_result and entities.kind_of_key(key) is not None and "\n" not in text
-        for item in entities.in_text(text[:left], key, addressed=addressed and entities.is_addressing(key)):
+        for item in prose.in_text(text[:left], key, addressed=addressed and entities.is_addressing(key)):
             yield Named(item.kind, item.value, key, alone=True) if addressed else item
         left = max(0, left - len(text))
 
@@ -119,10 +128,11 @@ def _field(key: str, text: str, of_result: bool) -> tuple[tuple[Named, ...], boo
     """What a value is as a whole, and whether it is to be read as prose too."""
     if entities.is_prose_key(key):
         return (), True
-    found = entities.in_value(text, key)
+    mentions = entities.may_mention(text)
+    found = () if entities.is_nothing(text, key, mentions=mentions) else entities.in_value(text, key)
     if not found and of_result and not key and _is_name(text):
         found = (Named("name", " ".join(text.lower().split()), key, alone=True),)
-    return found, entities.may_mention(text) and all(item.kind == "name" for item in found)
+    return found, mentions and all(item.kind == "name" for item in found)
 
 
 # Records repeat themselves: the same colleagues, states and folders come back in each result.

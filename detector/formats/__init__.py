@@ -15,6 +15,7 @@ from detector.formats.ocsf import decode as ocsf
 from detector.formats.okta import decode as okta
 from detector.formats.otel import decode as otel
 from detector.formats.parts import Decoded
+from detector.formats.values import of_values
 
 Decode = Callable[[bytes], Decoded]
 """A message's events or parts (none if it holds nothing of ours), or why it was refused whole. Never raises."""
@@ -37,7 +38,7 @@ def registry(*, keep_content: bool = False) -> Mapping[str, Decode]:
         "otel": partial(otel, keep_content=keep_content),
     }
     around = plain | {"cloudevents": CloudEvents(plain).decode}
-    return around | {"auto": Auto(around).decode}
+    return {name: of_values(decode) for name, decode in {**around, "auto": Auto(around).decode}.items()}
 
 
 REGISTRY: Final[Mapping[str, Decode]] = registry()

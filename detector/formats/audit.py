@@ -10,6 +10,7 @@ import msgspec
 
 from detector.events import Audience, Change, Destination, Kind, Permission, Reason, Reject, Sensitivity
 from detector.formats.parts import Decoded, Part, named
+from detector.formats.repair import is_repairable, repaired
 
 MAX_BYTES: Final = 4 << 20
 MAX_RECORDS: Final = 10_000
@@ -79,7 +80,8 @@ def read(raw: bytes, events: Callable[[bytes], ReadT]) -> ReadT | Reject:
 
     Args:
         raw: The message, at most `MAX_BYTES`.
-        events: Decodes it; may raise `BadRecordError`, `TooManyRecordsError` and whatever msgspec raises.
+        events: Decodes it; may raise `BadRecordError`, `TooManyRecordsError` and whatever msgspec raises. What is
+            no JSON comes to it once more, as `repaired`.
     """
     if not raw.strip():
         return Reject("empty", "the message has no content", raw)
@@ -88,8 +90,24 @@ def read(raw: bytes, events: Callable[[bytes], ReadT]) -> ReadT | Reject:
     try:
         return events(raw)
     except tuple(_REASONS) as error:
-        reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
-        return Reject(reason, str(error) or "nested too deeply", raw)
+        found = _again(raw, events) if is_repairable(error) else None
+        return Reject(_reason(error), str(error) or "nested too deeply", raw) if found is None else found
+
+
+def _again(raw: bytes, events: Callable[[bytes], ReadT]) -> ReadT | Reject | None:
+    """What is made of a message that was repaired; None if there was nothing to repair, or if it did not help."""
+    better = repaired(raw)
+    if better == raw:
+        return None
+    try:
+        found = events(better)
+    except tuple(_REASONS) as error:
+        return None if is_repairable(error) else Reject(_reason(error), str(error), raw)
+    return Reject(found.reason, found.detail, raw) if isinstance(found, Reject) else found
+
+
+def _reason(error: Exception) -> Reason:
+    return next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
 
 
 def each(records: Sequence[bytes | msgspec.Raw], events: Callable[[int, bytes], Decoded]) -> tuple[Part, ...]:

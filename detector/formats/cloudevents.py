@@ -2,9 +2,9 @@
 
 | event | CloudEvent |
 | --- | --- |
-| id | `source` and `id`, which are unique together, and the place in the message if that holds several |
+| id | the message's own, so that a parent's is found; of one that says neither id nor time, `source`, `id`, its place |
 | time | the message's own, else `time` |
-| attributes | `source`, `type` and `subject`, as `ce_…`, and the format of what is in it, `ce_format` |
+| attributes | `source`, `id`, `type`, `subject` (no prose) as `ce_…`, and the format of what is in it, `ce_format` |
 | all else | `data`: JSON, or JSON in a string; `data_base64` for bytes |
 
 What is in it is recognised as `auto` does; where that fails, the words of `dataschema`, `type` and `source` are
@@ -20,11 +20,12 @@ from typing import Final
 import msgspec
 
 from detector.events import Event, Reject
-from detector.formats.audit import UNDATED, BadRecordError, digest, each, kept, read, text, when
+from detector.formats.audit import UNDATED, BadRecordError, digest, few, kept, parts_of, read, text, when
 from detector.formats.auto import Auto
 from detector.formats.parts import Decoded, Part, named
 
 _URI_REFERENCE: Final = re.compile(r"[^\s<>\"{}|\\^`]+")
+_NO_PROSE: Final = re.compile(r"\S{1,256}")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _PROTOBUF: Final = frozenset({"application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf"})
 _NAMED: Final = {
@@ -84,11 +85,15 @@ class CloudEvents:
     def _message(self, raw: bytes) -> Decoded:
         message = _DECODER.decode(raw)
         if isinstance(message, list):
-            return each(message, self._batched)
+            return self._of_several(message)
         return self._opened(message, raw)
 
-    def _batched(self, _place: int, raw: bytes) -> Decoded:
-        return self._opened(_ONE.decode(raw), raw)
+    def _of_several(self, envelopes: list[msgspec.Raw]) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        for envelope in few(envelopes):
+            parts += parts_of(bytes(envelope), lambda raw: self._opened(_ONE.decode(raw), raw))
+            few(parts)
+        return tuple(parts)
 
     def _opened(self, envelope: _CloudEvent, raw: bytes) -> Decoded:
         source, key = _identity(envelope)
@@ -97,15 +102,20 @@ class CloudEvents:
         decoded = self._decoded(envelope, inner)
         if isinstance(decoded, Reject):
             return Reject(decoded.reason, f"in its data: {decoded.detail}", raw)
-        told = kept({"ce_source": text(source), "ce_type": text(envelope.type), "ce_subject": text(envelope.subject)})
+        told = kept({"ce_source": text(source), "ce_id": text(key), "ce_type": text(envelope.type)})
+        if envelope.subject and _NO_PROSE.fullmatch(envelope.subject):
+            told["ce_subject"] = envelope.subject
         parts = []
         for place, part in enumerate(decoded):
             content, own = part.content, raw if part.raw == inner else part.raw
             if isinstance(content, Event):
                 attributes = {**content.attributes, **told, "ce_format": part.format}
-                if envelope.time and attributes.pop(UNDATED, False):
-                    content = msgspec.structs.replace(content, time=time)
-                name = _name(source, key, place)
+                name = content.id
+                if UNDATED in attributes:  # nor do the same bytes mean the same event
+                    name = _name(source, key, place)
+                    if envelope.time:
+                        del attributes[UNDATED]
+                        content = msgspec.structs.replace(content, time=time)
                 content = msgspec.structs.replace(content, id=name, attributes=attributes)
             parts.append(Part(content, own, "cloudevents"))
         return tuple(parts)

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from detector.events import Event, Reject
+from detector.formats.audit import read
 
 MAX_BYTES: Final = 1 << 20
 
@@ -18,21 +19,13 @@ def decode(raw: bytes) -> tuple[Event, ...] | Reject:
     >>> [decode(raw).reason for raw in (b"{}", b"no", b"")]
     ['wrong_shape', 'not_json', 'empty']
     """
-    if not raw.strip():
-        return Reject("empty", "the message has no content", raw)
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_BYTES and raw.strip():
         return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
-    try:
-        return _checked(_DECODER.decode(raw), raw)
-    except msgspec.ValidationError as error:
-        return Reject("wrong_shape", str(error), raw)
-    except UnicodeDecodeError as error:
-        return Reject("not_utf8", str(error), raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Reject("not_json", str(error), raw)
+    return read(raw, _event)
 
 
-def _checked(event: Event, raw: bytes) -> tuple[Event, ...] | Reject:
+def _event(raw: bytes) -> tuple[Event, ...] | Reject:
+    event = _DECODER.decode(raw)
     if event.kind == "control" and event.target is None:
         return Reject("wrong_shape", "a control event names the agent it concerns in target.uri", raw)
     if not MINYEAR < event.time.year < MAXYEAR:  # at the edges a time may not exist in another zone

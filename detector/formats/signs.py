@@ -60,6 +60,7 @@ def _sign(name: str, keys: str, fits: Callable[[Keys], bool] | None = None, told
 SIGNS: Final = (
     _sign("native", "actor kind time"),
     _sign("cloudevents", "specversion"),
+    *(_sign("cloudtrail", f"eventName {key}") for key in ("eventSource", "userIdentity")),
     _sign("ocsf", "class_uid"),
     *(_sign("otel", keys) for keys in ("resourceSpans", "resource_spans", "scopeSpans", "scope_spans")),
     *(_sign("otel", keys) for keys in ("instrumentationLibrarySpans", "traceId spanId", "trace_id span_id")),
@@ -70,7 +71,6 @@ SIGNS: Final = (
     _sign("kubernetes", "logEvents", _of_eks, "of a log group of EKS"),
     _sign("kubernetes", "category properties", _begins("category", "kube-audit"), "a category kube-audit…"),
     _sign("kubernetes", "records", _holds("records", b'"kube-audit'), "of a category kube-audit…"),
-    *(_sign("cloudtrail", f"eventName {key}") for key in ("eventSource", "userIdentity")),
     _sign("cloudtrail", "Records"),
     _sign("cloudtrail", "logEvents"),
     _sign("okta", "detail-type detail", _begins("source", "aws.partner/okta.com"), "of the partner okta.com"),

@@ -1,5 +1,6 @@
 """Alerts to Prometheus Alertmanager, by its API v2."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from detector.alerts import Alert
 from detector.severity import rank
 from detector.sinks.base import Batch, Noun, Refused, Sink, SinkUnavailable
 from detector.sinks.http import HttpClient, HttpOptions
+from detector.wording import inert
 
 log = structlog.get_logger(__name__)
 
@@ -95,11 +97,13 @@ class AlertmanagerSink(Sink):
         self._http = HttpClient(f"{url.rstrip('/')}/api/v2/alerts", http, clock=clock)
         self._open: dict[str, Held] = {}
         self._resolved: dict[str, int] = {}
+        self._forgets = threading.Event()
         self.let_go = 0
         """Open alerts that got no more heartbeats because there were too many."""
 
     def write(self, batch: Batch) -> list[Refused]:
         """Post the latest version of each alert. See `Sink.write`."""
+        self._forget_if_told()
         now = self._clock()
         latest = {alert.id: alert for alert in batch.alerts}
         news = [alert for alert in latest.values() if not self._outdated(alert)]
@@ -116,6 +120,7 @@ class AlertmanagerSink(Sink):
 
     def tick(self) -> None:
         """Post every open alert again."""
+        self._forget_if_told()
         now = self._clock()
         posts = [(held.alert, post) for held in self._open.values() for post in self._posts(held.alert, now)]
         for alert, reason in self._send(posts):
@@ -125,6 +130,19 @@ class AlertmanagerSink(Sink):
     def close(self) -> None:
         """Close the connections. Open alerts stay open until their four heartbeats are over."""
         self._http.close()
+
+    def forget(self) -> None:
+        """Post nothing again of what was written before: another process does. For any thread.
+
+        Else an alert that the other one resolves would be opened anew by each heartbeat of this one.
+        """
+        self._forgets.set()
+
+    def _forget_if_told(self) -> None:
+        if self._forgets.is_set():
+            self._forgets.clear()
+            self._open.clear()
+            self._resolved.clear()
 
     def _outdated(self, alert: Alert) -> bool:
         held = self._open.get(alert.id)
@@ -214,11 +232,14 @@ class AlertmanagerSink(Sink):
             "service": self._service,
             "incident": alert.id,
         }
-        return {name: value for name, value in labels.items() if value}
+        return {name: inert(value) for name, value in labels.items() if value}
 
 
 def annotations(alert: Alert) -> dict[str, str]:
-    """What a person reads: text and ids, lists cut to a readable length."""
+    """What a person reads: text and ids, lists cut to a readable length, markup from outside made inert.
+
+    Templates put these into chat, mail and tickets.
+    """
     texts = {
         "summary": alert.title,
         "description": alert.reason,
@@ -234,7 +255,7 @@ def annotations(alert: Alert) -> dict[str, str]:
         "version": str(alert.version),
         "resolution": alert.resolution or "",
     }
-    return {name: text for name, text in texts.items() if text}
+    return {name: inert(text) for name, text in texts.items() if text}
 
 
 def _some(names: Sequence[str], most: int) -> str:

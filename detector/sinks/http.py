@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from detector.sinks.base import SinkUnavailable
+from detector.wording import printable
 
 _TRY_AGAIN = frozenset({408, 425, 429})
 _MOST_READ = 65_536  # bytes of an answer
@@ -64,6 +65,7 @@ class HttpClient:
             raise ValueError(f"credentials in the URL of {parsed.host}: put them into a header instead")
         self._url = parsed
         self._clock = clock
+        self._secret = [word for value in options.headers.values() for word in value.split() if len(word) >= 8]
         self._timeout = options.timeout
         self._client = httpx.Client(
             headers=dict(options.headers),
@@ -102,11 +104,14 @@ class HttpClient:
             said += chunk
             if len(said) > _MOST_READ or time.monotonic() > deadline:
                 break
-        return " ".join(said.decode(errors="replace").split())[:200]
+        text = " ".join(said.decode(errors="replace").split())
+        for word in self._secret:  # there are servers that repeat what they were sent
+            text = text.replace(word, "***")
+        return printable(text[:200])
 
     def _why(self, response: httpx.Response, said: str) -> str:
         if response.has_redirect_location:
-            said = f"a redirect to {response.headers['location'][:200]}, and redirects are not followed"
+            said = printable(f"a redirect to {response.headers['location'][:200]}, and redirects are not followed")
         return f"{self._url.host} answered {response.status_code}: {said}"
 
     def close(self) -> None:

@@ -20,12 +20,14 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         max_queue: items that may be pending (put, not yet durable).
+        max_bytes: bytes of messages that may be.
         max_batch: small batches are joined up to so many items.
         linger: seconds to wait for more items before a write.
         backoff: pauses between tries.
     """
 
     max_queue: int = 10_000
+    max_bytes: int = 256 << 20
     max_batch: int = 1_000
     linger: float = 0.05
     backoff: Backoff = Backoff()
@@ -70,7 +72,9 @@ class SinkRunner:
         self._clock = clock
         self._meter: Meter = meter or NullMeter()
         self._changed = threading.Condition()
-        self._pending = Pending(max_items=limits.max_queue, max_batch=limits.max_batch, linger=limits.linger)
+        self._pending = Pending(
+            max_items=limits.max_queue, max_batch=limits.max_batch, linger=limits.linger, max_bytes=limits.max_bytes
+        )
         self._stop = threading.Event()
         self._closing = False
         self._next_tick = None if sink.tick_seconds is None else clock()

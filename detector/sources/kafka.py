@@ -25,6 +25,7 @@ from detector.sources.kafka_hooks import Rebalance, SkippedRecord, free_drained,
 __all__ = ["CommitLost", "CommitRetry", "ConsumerSettings", "KafkaSource", "PartitionListener", "SkippedRecord"]
 
 DEFAULTS: Final = ConsumerSettings()
+CLOCKS_DIFFER: Final = 60.0  # seconds that the broker's clock may be ahead of ours
 
 log = structlog.get_logger(__name__)
 
@@ -218,15 +219,14 @@ class KafkaSource:
         return [tp for tp in map(TopicPartition._make, partitions) if tp in assignment]
 
     def _convert(self, batch: Sequence[ConsumerRecord], now: float) -> list[Record]:
-        """Records of one partition; a timestamp below zero is "unknown", a value of None a tombstone."""
+        """Records of one partition; a value of None is a tombstone."""
         topic, number = partition = batch[0].topic, batch[0].partition
         expected = self._next.get(partition)
         if expected is not None and batch[0].offset != expected:
             self._report_jump(partition, expected, batch[0].offset)
         self._next[partition] = batch[-1].offset + 1
         return [
-            Record(topic, number, r.offset, r.key, r.value or b"", r.timestamp / 1000 if r.timestamp >= 0 else now)
-            for r in batch
+            Record(topic, number, r.offset, r.key, r.value or b"", _arrival(r.timestamp / 1000, now)) for r in batch
         ]
 
     def _report_jump(self, partition: Partition, expected: int, found: int) -> None:
@@ -288,3 +288,12 @@ class KafkaSource:
             raise failure from error
         if isinstance(error, FATAL):
             raise SourceError(f"Kafka refuses this consumer ({error}): check its ACLs and settings") from error
+
+
+def _arrival(timestamp: float, now: float) -> float:
+    """A record's time of arrival, in unix seconds: its timestamp, where that can be believed.
+
+    Below zero it is unknown. Where producers set it (`CreateTime`), one that lies in the future would let an event
+    from the future pass for one of today.
+    """
+    return timestamp if 0 <= timestamp <= now + CLOCKS_DIFFER else now

@@ -101,7 +101,11 @@ def connect(
         "max_poll_interval_ms": int(settings.max_poll_interval * 1000),
     }
     consumer = reach(KafkaConsumer, config)
-    missing = [topic for topic in topics if not consumer.partitions_for_topic(topic)]
+    try:
+        missing = [topic for topic in topics if not consumer.partitions_for_topic(topic)]
+    except errors.KafkaError as error:
+        consumer.close(autocommit=False)
+        raise SourceError(f"the broker went away while the topics were looked up ({error}): start again") from error
     if missing:
         consumer.close(autocommit=False)
         raise SourceError(

@@ -104,7 +104,7 @@ def _embedded(parts: SplitResult) -> Store:
     if not location or options:
         raise StoreError(f"an embedded store is a path with ?database= at most: {_FORMS}")
     directory = Path(os.path.realpath(location))
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(directory)
     lock.acquire(directory)
     try:
         client = clickhouse_connect.get_client(interface="chdb", path=str(directory), tz_mode="aware")
@@ -115,6 +115,14 @@ def _embedded(parts: SplitResult) -> Store:
         lock.release(directory)
         raise StoreError(_why_not_embedded(directory, error)) from error
     return Store(client, database, f"chdb://{directory}", directory)
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory, and what is missing on the way to it, for its owner only; one that stands is left as it is."""
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if directory.stat().st_mode & 0o077:
+        log.warning("store_open_to_others", directory=str(directory), remedy=f"chmod 700 {directory}")
 
 
 def _why_not_embedded(directory: Path, error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from detector.wording import number, plural
+from detector.wording import number, plural, printable
 
 PURPOSE: Final = (
     "A challenger beside the detectors: it notes, at the lowest severity, hours of a principal that are unlike "
@@ -163,5 +163,5 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return shown.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+    shown = printable(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{char}" if char in "\\|`[" else char for char in shown)

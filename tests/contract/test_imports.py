@@ -13,7 +13,7 @@ CORE = {
     *("events", "findings", "alerts", "severity", "wording", "approvals", "charter", "endpoints", "peers"),
     *("principals", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
     *("pipeline", "formats", "detectors", "reach", "extraction", "activity", "destinations", "suppressions"),
-    *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels"),
+    *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {"events", "findings", "alerts", "severity", "signals", "ticks", "wording", "kafka_open"}

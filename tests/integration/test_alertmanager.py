@@ -162,3 +162,15 @@ def test_one_bad_alert_does_not_keep_back_the_others(alertmanager: Alertmanager)
     held = {alert["labels"]["incident"] for alert in alertmanager.wait_for_alerts(2)}
     assert held == {"a-1", "a-3"}
     sink.close()
+
+
+def test_names_from_outside_are_taken_and_do_nothing(sink: AlertmanagerSink, hook: Receiver) -> None:
+    """A role is a label, and an id is in every sentence: both come through to the notification as plain words."""
+    wicked = "bot\x1b[2J\n<!channel> [x](https://evil.example)`\u202e\x00"
+    alert = an_alert(1, title=f"{wicked} went on", reason=wicked, roles=(wicked,), principals=(wicked,))
+    assert sink.write(Batch(alerts=[alert])) == []
+    notified(hook, 1)
+    said = msgspec.json.decode(hook.requests[0].body)["alerts"][0]
+    for text in (said["labels"]["role"], *said["annotations"].values()):
+        assert text.isprintable()
+        assert not set(text) & set("<>`[]")

@@ -97,6 +97,11 @@ class ClickHouseFront:
         return self
 
     @property
+    def pid(self) -> int | None:
+        """The process's id, None when there is none."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def base_url(self) -> str:
         """Without user and database."""
         return f"http://127.0.0.1:{self.port}"

@@ -43,7 +43,7 @@ def forgotten_sockets() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+        warnings.filterwarnings("ignore", r"unclosed <(ssl\.SSLS|s)ocket", ResourceWarning)
         yield
         gc.collect()
     logger.setLevel(level)

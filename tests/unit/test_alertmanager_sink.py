@@ -114,6 +114,18 @@ def test_resolving_ends_the_alert_now_and_its_heartbeat(
     assert len(receiver.requests) == 2
 
 
+def test_what_is_another_process_s_now_is_not_opened_anew_by_our_heartbeat(
+    receiver: Receiver, sink: AlertmanagerSink
+) -> None:
+    sink.write(Batch(alerts=[an_alert(1)]))
+    sink.forget()
+    sink.tick()
+    assert len(receiver.requests) == 1
+    sink.write(Batch(alerts=[an_alert(1)]))
+    sink.tick()
+    assert len(receiver.requests) == 3, "it is ours again"
+
+
 def test_a_risen_severity_resolves_the_old_label_set_in_the_same_request(
     receiver: Receiver, sink: AlertmanagerSink, clock: Clock
 ) -> None:

@@ -223,6 +223,14 @@ def test_a_forged_yes_is_told_and_counts_for_nothing(settings: ControlSettings, 
     assert unapproved.rule == "unknown_id"
 
 
+@pytest.mark.parametrize(("by", "rules"), [("alice", []), ("bo@oncall.example", []), ("mallory", ["unknown_id"])])
+def test_where_issuers_are_named_an_inline_approver_must_be_one(by: str, rules: list[str]) -> None:
+    claim = Approval(required=True, by=by)
+    post = event(0, kind="publish", action="forum_post", approval=claim, actor=human("bob"))
+    assert [finding.rule for finding in scored(NAMED, post)] == rules
+    assert scored(ControlSettings(), post) == []
+
+
 def test_a_forged_resume_ends_no_stop_and_a_forged_stop_is_none() -> None:
     delete = event(120, kind="delete", action="mail.delete")
     stopped = scored(NAMED, order(0, "stop", ALICE), order(60, "resume", SELF), delete)

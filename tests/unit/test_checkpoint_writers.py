@@ -8,6 +8,7 @@ import pytest
 
 from detector.checkpoints import CheckpointError, CheckpointFenced, Piece
 from detector.checkpoints.manifest import digest
+from detector.checkpoints.tenure import Tenure
 from tests.support.checkpoints import PARTITION, Home, load, opened, save, told
 
 
@@ -62,8 +63,9 @@ def test_a_zombie_writes_nothing_more(url: str, home: Home) -> None:
     owner.load([PARTITION], 6)
     save(owner, 30, generation=6, of="owner")
     before = home.names()
-    with pytest.raises(CheckpointFenced, match="out of date and stops"):
+    with pytest.raises(CheckpointFenced, match="out of date and stops") as stopped:
         save(zombie, 99, generation=5, of="zombie")
+    assert stopped.value.partition == PARTITION
     assert home.names() == before
     assert told(load(url, 6)) == (30, [{"of": "owner"}])
 
@@ -92,20 +94,45 @@ def test_a_zombie_s_late_manifest_is_never_taken_for_newer(
     assert not [name for name in home.names() if name.endswith(("zombie.bin", "zombie.json"))]
 
 
-def test_of_two_writers_in_one_generation_both_stop(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_writers_in_one_generation_the_group_s_member_goes_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = opened(url, "a"), opened(url, "b")
     for each in (first, second):
         each.load([PARTITION], 3)
     save(first, 10, generation=3, of="a")
-    with pytest.raises(CheckpointFenced):
+    with pytest.raises(CheckpointError, match="the group must tell"):
         save(second, 11, generation=3, of="b")
+    second = opened(url, "b")
+    second._tenures = {PARTITION: Tenure("b", [], 3)}
     with monkeypatch.context() as racing:
         racing.setattr(second, "_check_fence", lambda *_: None)
         save(second, 11, generation=3, of="b")
     for each in (first, second):
-        with pytest.raises(CheckpointFenced):
-            save(each, 12, generation=3)
+        for _ in range(2):
+            with pytest.raises(CheckpointError, match="the group must tell"):
+                save(each, 12, generation=3)
     assert told(load(url, 3)) == (11, [{"of": "b"}]), "one of the two, whole"
+    assert first.unproved([PARTITION]) == second.unproved([PARTITION]) == [PARTITION]
+    first.prove([PARTITION])
+    save(first, 13, generation=3, of="a")
+    with pytest.raises(CheckpointError, match="the group must tell"):
+        save(second, 14, generation=3, of="b")
+    assert told(load(url, 3)) == (13, [{"of": "a"}])
+
+
+def test_a_static_member_that_was_started_anew_outlasts_its_predecessor_s_last_write(url: str) -> None:
+    """It keeps the generation; what the old process had under way may arrive when the new one has restored."""
+    old = opened(url, "old")
+    save(old, 10, generation=5)
+    new = opened(url, "new")
+    assert told(new.load([PARTITION], 5)[PARTITION]) == (10, [{}])
+    save(old, 20, generation=5)
+    with pytest.raises(CheckpointError, match="the group must tell"):
+        save(new, 15, generation=5)
+    new.prove(new.unproved([PARTITION]))
+    save(new, 25, generation=5, of="new")
+    with pytest.raises(CheckpointFenced):
+        save(old, 30, generation=5)
+    assert told(load(url, 6)) == (25, [{"of": "new"}])
 
 
 def test_a_member_that_stays_through_rebalances_goes_on(url: str) -> None:
@@ -135,9 +162,32 @@ def test_a_writer_of_the_era_before_is_out_of_date(url: str) -> None:
     save(old, 10, generation=57)
     anew = opened(url, "anew")
     anew.load([PARTITION], 1)
+    with pytest.raises(CheckpointError, match="the group must tell"):
+        save(anew, 20, generation=1)
+    anew.prove([PARTITION])
     save(anew, 20, generation=1)
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="the group must tell"):
+            save(old, 30, generation=58)
+    assert old.unproved([PARTITION]) == [PARTITION], "it is no member, so it will never be"
+    assert told(load(url, 2)) == (20, [{}])
+
+
+def test_a_zombie_of_an_era_that_came_to_nothing_ends_no_owner(url: str) -> None:
+    """The group began anew twice, and of the first time a member comes back that had been accepted."""
+    save(opened(url), 10, generation=5)
+    zombie, owner = opened(url, "zombie"), opened(url, "owner")
+    zombie.load([PARTITION], 1)
+    zombie.prove([PARTITION])
+    owner.load([PARTITION], 6)
+    save(zombie, 11, generation=1)
+    with pytest.raises(CheckpointError, match="the group must tell"):
+        save(owner, 20, generation=6)
+    owner.prove(owner.unproved([PARTITION]))
+    save(owner, 20, generation=6, of="owner")
     with pytest.raises(CheckpointFenced):
-        save(old, 30, generation=58)
+        save(zombie, 12, generation=1)
+    assert told(load(url, 7)) == (20, [{"of": "owner"}])
 
 
 class Crash(BaseException):
@@ -154,11 +204,11 @@ def test_after_a_crash_every_partition_is_as_of_one_moment(
     real = kept._make_valid
     made: list[Any] = []
 
-    def crash(partition: Any, *more: Any) -> None:
+    def crash(draft: Any, *more: Any) -> None:
         if len(made) == valid:
             raise Crash
-        made.append(partition)
-        real(partition, *more)
+        made.append(draft)
+        real(draft, *more)
 
     with monkeypatch.context() as crashing:
         crashing.setattr(kept, "_make_valid", crash)
@@ -178,10 +228,10 @@ def test_a_crash_at_the_first_checkpoint_of_all_leaves_none(url: str, monkeypatc
     kept = opened(url)
     real = kept._make_valid
 
-    def crash(partition: Any, *more: Any) -> None:
-        if partition == both[1]:
+    def crash(draft: Any, *more: Any) -> None:
+        if draft.folder == "t/1":
             raise Crash
-        real(partition, *more)
+        real(draft, *more)
 
     with monkeypatch.context() as crashing:
         crashing.setattr(kept, "_make_valid", crash)

@@ -8,7 +8,7 @@ import pytest
 
 from detector.events import Event, Reject
 from detector.formats import REGISTRY, registry
-from detector.formats.audit import UNDATED
+from detector.formats.audit import MAX_RECORDS, UNDATED
 from detector.formats.parts import Part, events_of
 from tests.support.audit_logs import github, okta
 from tests.support.cloudevents import cloudevent, cloudevent_of_bytes, cloudevent_of_text
@@ -46,22 +46,43 @@ def test_data_comes_as_json_as_text_and_as_bytes(raw: bytes) -> None:
     (part,) = parts(raw)
     assert part.raw == raw
     assert isinstance(part.content, Event)
-    assert (part.content.id, part.content.kind) == ("/agents/mover A-1", event().kind)
+    assert (part.content.id, part.content.kind) == ("own", event().kind)
 
 
-def test_source_and_id_are_the_key_and_no_two_pairs_share_one() -> None:
+def undated(**fields: Any) -> bytes:
+    return github("repo.access", created_at=None, **{"@timestamp": None, "_document_id": None}, **fields)
+
+
+def test_an_event_goes_by_its_own_id_so_that_its_parent_is_found() -> None:
+    spans = message(span("invoke_agent", 1), span("execute_tool", 2) | {"parentSpanId": f"{1:016x}"})
+    above, below = events_of(parts(cloudevent(spans)))
+    assert below.parent_id == above.id != below.id
+    assert only(cloudevent(NATIVE)).id == "own"
+
+
+def test_of_what_has_neither_id_nor_time_source_and_id_are_the_key_and_no_two_pairs_share_one() -> None:
     pairs = [("/a", "1"), ("/b", "1"), ("/a", "2"), ("/a%201", "2"), ("/a", "1 2"), ("/a", "|1"), ("/a#1", "")]
-    keys = [only(cloudevent(NATIVE, source=source, id=key or "1")).id for source, key in pairs]
+    keys = [only(cloudevent(undated(), source=source, id=key or "1")).id for source, key in pairs]
     assert len(set(keys)) == len(pairs)
-    assert keys == [only(cloudevent(NATIVE, source=source, id=key or "1")).id for source, key in pairs]
-    long = [only(cloudevent(NATIVE, id="x" * 600 + str(n))).id for n in range(2)]
+    assert keys == [only(cloudevent(undated(), source=source, id=key or "1")).id for source, key in pairs]
+    long = [only(cloudevent(undated(), id="x" * 600 + str(n))).id for n in range(2)]
     assert len(set(long)) == 2
+    several = b"[%s,%s]" % (undated(), undated())
+    assert [found.id for found in events_of(parts(cloudevent(several)))] == [
+        "/agents/mover A-1",
+        "/agents/mover|1 A-1",
+    ]
 
 
-def test_several_events_of_one_envelope_have_a_key_each() -> None:
-    spans = message(span("execute_tool", 1), span("execute_tool", 2))
-    ids = [found.id for found in events_of(parts(cloudevent(spans)))]
-    assert ids == ["/agents/mover A-1", "/agents/mover|1 A-1"]
+def test_a_batch_of_batches_is_bounded() -> None:
+    batch = cloudevent(b"[%s]" % b",".join([b"7"] * (MAX_RECORDS // 2 + 1)))
+    reject = refused(b"[%s,%s]" % (batch, batch))
+    assert reject.reason == "too_large"
+
+
+def test_a_subject_that_says_more_than_a_name_is_not_kept() -> None:
+    for subject in ("please pay Bob", "x" * 257):
+        assert "ce_subject" not in only(cloudevent(NATIVE, subject=subject)).attributes
 
 
 def test_a_batch_is_taken_apart_and_a_bad_one_refused_alone() -> None:
@@ -76,11 +97,10 @@ def test_a_batch_is_taken_apart_and_a_bad_one_refused_alone() -> None:
 
 
 def test_its_time_dates_what_has_none() -> None:
-    undated = github("repo.access", created_at=None, **{"@timestamp": None})
-    found = only(cloudevent(undated, time="2026-03-02T10:00:00+01:00"))
+    found = only(cloudevent(undated(), time="2026-03-02T10:00:00+01:00"))
     assert found.time == datetime(2026, 3, 2, 9, tzinfo=UTC)
     assert UNDATED not in found.attributes
-    assert only(cloudevent(undated)).attributes[UNDATED] is True
+    assert only(cloudevent(undated())).attributes[UNDATED] is True
     assert only(cloudevent(NATIVE, time="1999-01-01T00:00:00Z")).time == event().time
 
 
@@ -88,6 +108,7 @@ def test_where_it_came_from_is_kept() -> None:
     found = only(cloudevent(okta("user.session.start"), subject="tenant-7"))
     assert {name: value for name, value in found.attributes.items() if name.startswith("ce_")} == {
         "ce_source": "/agents/mover",
+        "ce_id": "A-1",
         "ce_type": "example.acted",
         "ce_subject": "tenant-7",
         "ce_format": "okta",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from detector.config import Config, ConfigError, Secret
+from detector.config import Config
+from detector.config_base import ConfigError, Secret
 from detector.config_file import load, parse
 from detector.config_reference import reference
 from detector.detectors import REGISTRY

@@ -56,6 +56,8 @@ def in_prose(text: str) -> list[str]:
             "0x52908400098527886E0F7030069857D2E4169EE7",
             [("account", "0x52908400098527886e0f7030069857d2e4169ee7", True)],
         ),
+        (f"0x{'ab1c' * 10}", [("account", f"0x{'ab1c' * 10}", True)]),
+        (f"bc1{'q2' * 15}", [("account", f"bc1{'q2' * 15}", True)]),
         ("+1 (415) 555-0123", [("phone", "14155550123", True)]),
         ("#general", [("channel", "general", True)]),
         ("#ff0000", []),
@@ -195,6 +197,53 @@ def test_arguments_come_in_many_shapes(arguments: Any) -> None:
     assert named_in_arguments(arguments) == (Named("email", "a@x.example", "to", alone=True),)
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("...drop.example)", [("host", "drop.example", False)]),
+        ("drop.example.)", [("host", "drop.example", False)]),
+        ("Pay.the.bill.", []),
+        ("e.g.)", []),
+        ("(4111111111111111)", [("account", "4111111111111111", False)]),
+        ("41111", []),
+        ("'DE89370400440532013000'.", [("account", "de89370400440532013000", False)]),
+        ("DE89 3704 0044 0532 0130 00", [("account", "de89370400440532013000", False)]),
+        ("drop\uff20x.example", [("email", "drop@x.example", False)]),
+        ('"a b"@x.example', [("email", '"a b"@x.example', False)]),
+        ("see\\nhttps://x.example/a\\nnow", [("url", "x.example/a", False), ("host", "x.example", False)]),
+        ("+1 415 555 0123", [("phone", "14155550123", False)]),
+    ],
+)
+@pytest.mark.parametrize(
+    "around", ["{}", "Hello {} there", "Hello\n{}\x1fthere.", "\u00c9t\u00e9\u00a0{}\u2003\u00e9t\u00e9"]
+)
+def test_a_word_is_found_wherever_it_stands_in_a_text(word: str, expected: list[Short], around: str) -> None:
+    assert told({"body": around.format(word)}) == expected
+
+
+def test_an_address_too_long_to_keep_is_cut() -> None:
+    long = f'"{"a" * 60}"@{("b" * 63 + ".") * 8}example'
+    assert [len(item.value) for item in named_in_arguments({"body": f"to {long} now"})] == [512]
+
+
+def test_what_stands_again_in_another_place_is_told_there_too() -> None:
+    assert told({"a": "x.example", "b": "x.example"}) == [("host", "x.example", True)] * 2
+    assert named_in_result('{"a": "x.example"}') == (Named("host", "x.example", "a", alone=True),)
+    assert named_in_result('{"b": "x.example"}') == (Named("host", "x.example", "b", alone=True),)
+    assert named_in_arguments({"to": "drop@x"})[0].kind == "email"
+    assert told({"body": "drop@x"}) == []
+    assert short(named_in_result("Sea View\nGood Night")) == [("name", "sea view", True), ("name", "good night", True)]
+    assert told("Sea View\nGood Night") == []
+
+
+def test_words_are_the_same_however_often_they_are_asked_for() -> None:
+    assert words("mail a@x.example", most=2) == ("a@x.example", "mail")
+    assert words("mail a@x.example") == ("a@x.example", "mail", "a", "x", "example")
+    assert words("\u039f\u0394\u039f\u03a3`\u0391 B") == ("\u03bf\u03b4\u03bf\u03c2", "\u03b1", "b")
+    long = "w" * 600
+    assert words(f"{long} {long}x end", most=2) == ("w" * 512, "end")
+
+
 def test_plain_text_is_an_argument_too() -> None:
     assert told("mail a@x.example now") == [("email", "a@x.example", False)]
     assert told("a@x.example") == [("email", "a@x.example", True)]
@@ -248,6 +297,7 @@ def test_prose_inside_a_record_is_not_a_field() -> None:
         'body: "a\\\n  \\ eve@x.example\\n"\nowner: ann@corp.example',
         "comment: eve@x.example\nowner: ann@corp.example",
         "location: eve@x.example\n  and more\nowner: ann@corp.example",
+        "location: eve@x.example\n and more\nowner: ann@corp.example",
         "- owner: ann@corp.example\n  note: 'cut off\n\n  to: eve@x.example",
         '{"owner": "ann@corp.example", "body": "eve@x.example"}',
         '{"owner": "ann@corp.example", "body": "{\\"to\\": \\"eve@x.example\\"}"}',
@@ -378,6 +428,8 @@ HOSTILE = {
     "items": "- a\n" * N, "spaces": " " * N, "lines": "\n" * N, "one word": "x" * N, "at": "a@" * N,
     "dots": "a." * N, "addresses": "a@b.co," * N, "accounts": "AA11 " * N, "phones": "+1 2" * N, "digits": "1" * N,
     "paths": "/a" * N, "links": "http://" * N, "keys": "a:\n" * N, "open quotes": "k: '" * N, "angles": "<" * N,
+    "full stops": "." * N, "sentences": "a. " * N, "marked": "x/ " * N, "figures": "12345 " * N, "groups": "AA1 " * N,
+    "wide": "\u0661" * N, "grouped": "AA11 AAAA " * N, "sigma": "\u03a3`. " * N, "deeper": "k: v\n  \n" * N,
     "stairs": "\n".join(" " * i + "k:" for i in range(1400)), "escapes": "\\n" * N, "halves": "\ud800" * N,
 }  # fmt: skip
 

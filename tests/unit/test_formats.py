@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from detector.events import Actor, Approval, Destination, Event, Permission, Reject, Target
 from detector.formats import REGISTRY, Decode
 from detector.formats.parts import Decoded, Part, events_of
+from detector.formats.repair import repaired
 from tests.support import audit_logs, cloudtrail, kubernetes, ocsf, wild
 from tests.support.checks import must_fail
 from tests.support.cloudevents import cloudevent
@@ -106,11 +107,11 @@ unhurried = settings(deadline=None)
 
 
 def is_json(raw: bytes) -> bool:
-    """Whether it has the shape of JSON, whatever the letters: what is passed over is not read as UTF-8."""
+    """Whether it has the shape of JSON, perhaps of several values, whatever their letters."""
     try:
-        msgspec.json.decode(raw, type=msgspec.Raw)
-    except msgspec.DecodeError:
-        return False
+        msgspec.json.decode(repaired(raw), type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return "trailing characters" in str(error)
     return True
 
 
@@ -250,8 +251,6 @@ def native(**changes: Any) -> bytes:
         ("actor", b'{"id": "%s"}' % (b"x" * 513), "wrong_shape"),
         ("kind", b'"teleport"', "wrong_shape"),
         ("kind", b'"control"', "wrong_shape"),
-        ("thread", b'"\xff"', "not_utf8"),
-        ("thread", b'"\\ud800"', "not_json"),
         ("time", b'"yesterday"', "wrong_shape"),
         ("time", b'"2026-03-02T09:00:00"', "wrong_shape"),
         ("time", b"1772442000", "wrong_shape"),

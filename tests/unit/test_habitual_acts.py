@@ -9,22 +9,27 @@ from detector.detectors import REGISTRY
 from detector.detectors.base import sample
 from detector.detectors.holdings import exported, held_by
 from detector.events import Actor, Approval, Envelope, Event, Kind, Permission, Target
+from detector.findings import Finding
 from detector.scoring import Scoring
 
 DAY = 1440.0
 ANN = Actor(id="ann", kind="human")
 
 
-def told(detector: str, events: Sequence[Event]) -> list[str]:
-    """Rule and severity of the first finding of each event, "" where there is none."""
+def run(detector: str, events: Sequence[Event]) -> list[tuple[Finding, ...]]:
     scoring = Scoring([REGISTRY[detector].for_examples()])
     scoring.open(("t", 0))
     found = []
     for offset, event in enumerate(events):
         scored = scoring.step(Envelope(event, "t", 0, offset, event.time.timestamp(), b""))
         assert scored.verdict == "scored", scored
-        found.append(f"{scored.findings[0].rule} {scored.findings[0].severity}" if scored.findings else "")
+        found.append(scored.findings)
     return found
+
+
+def told(detector: str, events: Sequence[Event]) -> list[str]:
+    """Rule and severity of the first finding of each event, "" where there is none."""
+    return [f"{each[0].rule} {each[0].severity}" if each else "" for each in run(detector, events)]
 
 
 def act(kind: Kind, action: str, minute: float = 0.0, actor: Actor | None = None, **fields: Any) -> Event:
@@ -50,6 +55,10 @@ def grant(privilege: str, minute: float = 0.0, actor: Actor | None = ANN, **fiel
         ("google.cloud.bigquery.v2.DatasetService.DeleteDataset", "dataset"),
         ("repo.destroy", "repo"),
         ("label.destroy", None),
+        ("delete_from_folder", None),
+        ("dynamodb:ExportTableToPointInTime", "table"),
+        ("ec2:DeregisterImage", "ec image"),
+        ("delete_docker_image", None),
         ("user.lifecycle.delete.initiated", "user"),
         ("delete persistentvolumeclaims", "persistentvolumeclaim"),
         ("delete configmaps", None),
@@ -73,16 +82,19 @@ def test_a_statement_says_what_a_general_call_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detector", "kind", "action", "rule"),
+    ("detector", "kind", "action", "rule", "then"),
     [
-        ("mass_deletion", "delete", "s3:DeleteBucket", "irreversible"),
-        ("bulk_export", "transfer", "ec2:CreateSnapshot", "copied"),
-        ("bulk_export", "transfer", "repo.transfer", "handed_over"),
+        ("mass_deletion", "delete", "s3:DeleteBucket", "irreversible", ""),
+        ("bulk_export", "transfer", "ec2:CreateSnapshot", "copied", ""),
+        ("bulk_export", "transfer", "repo.transfer", "handed_over", "handed_over SEV4"),
+        ("mass_deletion", "delete", "rds:DeleteDBSnapshot", "irreversible", "irreversible SEV4"),
+        ("mass_deletion", "delete", "kms:ScheduleKeyDeletion", "irreversible", "irreversible SEV4"),
+        ("mass_deletion", "delete", "logs:DeleteLogGroup", "irreversible", "irreversible SEV4"),
     ],
 )
-def test_done_on_three_days_it_is_a_habit(detector: str, kind: Kind, action: str, rule: str) -> None:
+def test_done_on_three_days_it_is_a_habit(detector: str, kind: Kind, action: str, rule: str, then: str) -> None:
     days = [act(kind, action, DAY * day) for day in range(5)]
-    assert told(detector, days) == [f"{rule} SEV3"] * 3 + ["", ""]
+    assert told(detector, days) == [f"{rule} SEV3"] * 3 + [then, then]
     assert told(detector, [act(kind, action, float(i)) for i in range(4)]) == [f"{rule} SEV3"] * 4
     assert told(detector, [act(kind, action, outcome="failure")]) == [""]
     assert told(detector, [act(kind, action, actor=ANN)]) == [f"{rule} SEV3"]
@@ -96,6 +108,14 @@ def test_what_a_service_does_for_somebody_is_part_of_what_was_asked(detector: st
     for attributes in ({"invoked_by": "backup.amazonaws.com"}, {"source_ip": "cloudformation.amazonaws.com"}):
         assert told(detector, [act(kind, action, attributes=attributes)]) == [""]
     assert told(detector, [act(kind, action, attributes={"source_ip": "192.0.2.7"})]) != [""]
+
+
+@pytest.mark.parametrize("service", ["states", "scheduler", "ssm", "events", "config", "lambda"])
+def test_what_a_service_does_because_somebody_told_it_to_is_their_act(service: str) -> None:
+    through = {"invoked_by": f"{service}.amazonaws.com", "source_ip": f"{service}.amazonaws.com"}
+    assert told("mass_deletion", [act("delete", "s3:DeleteBucket", attributes=through)]) == ["irreversible SEV3"]
+    assert told("bulk_export", [act("transfer", "ec2:CreateSnapshot", attributes=through)]) == ["copied SEV3"]
+    assert told("permission_change", [grant("editor", attributes=through)]) == ["unfamiliar_grant SEV3"]
 
 
 def test_a_yes_makes_a_note_of_it() -> None:
@@ -156,3 +176,35 @@ def test_a_safeguard_is_told_however_often_it_is_switched_off() -> None:
         for day in range(5)
     ]
     assert told("permission_change", off) == ["safeguard_disabled SEV2"] * 5
+
+
+def test_a_service_that_lends_itself_tokens_may_not_hand_one_to_another() -> None:
+    controller = Actor(id="ctl", kind="service")
+    lent = [grant("credential:token", DAY * day, controller, grantee="ctl") for day in range(4)]
+    other = grant("credential:token", DAY * 5, controller, grantee="stranger")
+    assert told("permission_change", [*lent, other]) == [*["handed_out SEV4"] * 4, "handed_out SEV3"]
+
+
+def test_passwords_that_somebody_changes_as_a_person_excuse_none_as_a_machine() -> None:
+    daily = [grant("credential:password", DAY * day) for day in range(4)]
+    machine = grant("credential:password", DAY * 5, Actor(id="ann"))
+    assert told("permission_change", [*daily, machine]) == [*["new_credential SEV4"] * 4, "new_credential SEV3"]
+
+
+def test_a_flood_of_grants_is_told_ten_times_and_noted_from_then_on() -> None:
+    flood = [grant("PowerUserAccess", 0.1 * i, grantee=f"r{i}") for i in range(60)]
+    assert told("permission_change", flood) == [*["unfamiliar_grant SEV3"] * 10, *["unfamiliar_grant SEV4"] * 50]
+
+
+def test_a_flood_of_departures_is_told_ten_times() -> None:
+    gone = [Permission("revoke", f"u{i}", "user", 1, "member") for i in range(60)]
+    flood = [act("permission", "org.remove_member", 0.1 * i, ANN, permission=each) for i, each in enumerate(gone)]
+    rules = [finding.rule for found in run("permission_change", flood) for finding in found]
+    assert (rules.count("closed"), rules.count("locked_out")) == (60, 10)
+
+
+def test_full_control_for_one_by_habit_excuses_none_for_another() -> None:
+    days = [grant("*:*", DAY * day, action="AttachRolePolicy", grantee=f"ci-{day}") for day in range(5)]
+    other = grant("*:*", DAY * 5, action="AttachRolePolicy", grantee="backdoor")
+    found = told("permission_change", [*days, other])
+    assert found == [*["broad_grant SEV3"] * 3, *["broad_grant SEV4"] * 2, "broad_grant SEV3"]

@@ -157,3 +157,9 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rule_that_says_nothing_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         LabelSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize("pattern", [" s3://x*", "s3://x ", "[z-a]", "s3://[9-0]*"])
+def test_a_pattern_that_can_hardly_fit_is_an_error(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="fits"):
+        ResourceLabel(match=("a*", pattern), sensitivity="public")

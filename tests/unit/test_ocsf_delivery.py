@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from detector.alerts import Alert
-from detector.config import ConfigError
+from detector.config_base import ConfigError
 from detector.config_file import parse
 from detector.findings import Finding
 from detector.renderings import RENDERINGS

@@ -236,3 +236,9 @@ def test_whatever_is_found_the_schema_allows_it_and_the_bytes_repeat(item: Findi
 def test_times_are_whole_milliseconds() -> None:
     late = an_alert(opened_at=T0 + timedelta(microseconds=1_999))
     assert checked(alert_to_ocsf(late))["start_time"] == 1_772_442_000_001
+
+
+def test_what_nobody_should_write_is_written_nevertheless() -> None:
+    for item in (an_alert(risk=float("nan")), a_finding(id=""), a_finding(reason="\ud83d", entities=("agent:\ud83d",))):
+        checked(msgspec.json.decode(encode(item)))
+    assert "\ufffd" in encode(a_finding(reason="a \ud83d")).decode()

@@ -31,10 +31,14 @@ SAID = [
     "traceloop.entity.input", "traceloop.entity.output", "input.value", "llm.input_messages.0.message.content",
     "llm.prompts", "retrieval.documents.0.document.content", "tool.parameters", "ai.prompt.messages",
     "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "ai.response.toolCalls", "process.command_args",
+    "gen_ai.agent.description", "gen_ai.tool.description", "user.password", "api_key", "authorization", "access_token",
+    "gen_ai.prompt.token", "email.subject", "userprompt", "systemprompt", "toolargs", "user_utterance", "memory",
+    "note", "reply", "sql", "command", "gen_ai.tool.command", "crewai.task.goal", "url.path", "env.SECRET", "token",
+    "k8s.pod.annotation.note", "container.command_line", "gen_ai.request.stop_sequences", "tags", "", "gen_ai.agent",
 ]  # fmt: skip
 ABOUT = [
-    "gen_ai.operation.name", "gen_ai.agent.id", "gen_ai.agent.description", "gen_ai.conversation.id",
-    "gen_ai.tool.name", "gen_ai.tool.call.id", "gen_ai.tool.description", "gen_ai.prompt.name", "gen_ai.prompt.0.role",
+    "gen_ai.operation.name", "gen_ai.agent.id", "gen_ai.conversation.id", "k8s.pod.name", "otel.status_code",
+    "gen_ai.tool.name", "gen_ai.tool.call.id", "host.name", "gen_ai.prompt.name", "gen_ai.prompt.0.role",
     "gen_ai.output.type", "gen_ai.request.model", "gen_ai.response.id", "gen_ai.response.finish_reasons",
     "gen_ai.usage.input_tokens", "gen_ai.completion.0.finish_reason", "gen_ai.data_source.id", "mcp.method.name",
     "mcp.resource.uri", "mcp.session.id", "db.query.summary", "error.type", "server.address", "http.request.body.size",
@@ -98,7 +102,9 @@ def test_fields_that_otlp_does_not_have_are_not_kept() -> None:
     odd = {"prompt": XYZZY, "kind": {"a": XYZZY}, "flags": [XYZZY], "droppedAttributesCount": XYZZY * 30}
     told = span("chat") | odd
     told["attributes"].append({"key": "a", "value": {"stringValue": "b", "bytesValue": XYZZY, "c": XYZZY}})
-    assert kept(message(told)).keys() == {"gen_ai.operation.name", *AGENT, "a"}
+    found = kept(message(told))
+    assert found.keys() == {"gen_ai.operation.name", *AGENT, "a"}
+    assert found["a"] == proof(b"b")
     assert XYZZY.encode() not in parts(message(told))[0].raw
 
 
@@ -117,12 +123,11 @@ def test_a_field_that_is_repeated_hides_nothing() -> None:
         ({"spanId": XYZZY}, "wrong_shape"),
         ({"startTimeUnixNano": XYZZY}, "wrong_shape"),
         ({"parentSpanId": 3}, "wrong_shape"),
-        ({"name": "BAD"}, "not_utf8"),
     ],
 )
 def test_a_bad_span_is_refused_by_itself_and_without_its_content(changes: dict[str, Any], reason: str) -> None:
     bad = tool_span("x", 2, **{**AGENT, "gen_ai.tool.call.result": f"ab{XYZZY}"}) | changes
-    raw = message(tool_span("get_x", 1, **AGENT), bad, tool_span("get_y", 3, **AGENT)).replace(b'"BAD"', b'"\xff"')
+    raw = message(tool_span("get_x", 1, **AGENT), bad, tool_span("get_y", 3, **AGENT))
     good, other, refused = parts(raw)
     assert [part.content.action for part in (good, other) if isinstance(part.content, Event)] == ["get_x", "get_y"]
     assert isinstance(refused.content, Reject)
@@ -143,14 +148,15 @@ def test_the_hash_is_of_the_words_that_were_there(encoded: Any) -> None:
                 tool_span(
                     "send_email",
                     **{**AGENT, "gen_ai.tool.call.arguments": '{"a": "ä"}', "gen_ai.tool.call.result": told,
-                       "gen_ai.input.messages": [{"role": "user"}, 2, 0.5], "tags": ["a", "b"]},
+                       "gen_ai.input.messages": [{"role": "user"}, 2, 0.5],
+                       "gen_ai.response.finish_reasons": ["a", "b"]},
                 )
             )
         )
     )  # fmt: skip
     assert found["gen_ai.tool.call.arguments"] == proof('{"a": "ä"}'.encode())
     assert found["gen_ai.tool.call.result"] == proof(b'{"to":"ann@corp.example","n":1}')
-    assert found["tags"] == any_value(["a", "b"])
+    assert found["gen_ai.response.finish_reasons"] == any_value(["a", "b"])
     assert found["gen_ai.tool.name"] == {"stringValue": "send_email"}
 
 
@@ -176,6 +182,39 @@ def test_plain_texts_are_marked_with_their_hash() -> None:
     said = f"could not send {XYZZY}".encode()
     assert written["status"]["message"] == f"redacted bytes={len(said)} sha256={hashlib.sha256(said).hexdigest()}"
     assert written["links"] == [{"traceId": "f" * 32, "spanId": "e" * 16}]
+
+
+def test_names_say_no_more_than_the_conventions_have_them_say() -> None:
+    named = {"execute_tool send_email": True, "execute_tool": True, "send_email": True, f"ask {XYZZY}": False}
+    for name, clear in named.items():
+        told = tool_span("send_email", **AGENT) | {"name": name, "traceState": f"v={XYZZY}", "kind": XYZZY}
+        told["events"] = [{"name": f"gen_ai.{XYZZY}"}, {"name": "gen_ai.user.message", "timeUnixNano": XYZZY}]
+        (part,) = parts(message(told))
+        (written,) = msgspec.json.decode(part.raw)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        assert (written["name"] == name) is clear
+        assert XYZZY.encode() not in part.raw
+        assert written["events"][1] == {"name": "gen_ai.user.message"}
+
+
+def test_a_reason_does_not_repeat_what_it_is_about() -> None:
+    for field in ("traceId", "spanId", "parentSpanId", "startTimeUnixNano", "status", "attributes"):
+        (part,) = parts(message(span("chat") | {field: XYZZY}))
+        assert isinstance(part.content, Reject)
+        assert XYZZY not in part.content.detail
+        assert XYZZY.encode() not in part.raw
+
+
+def test_a_hash_that_the_agent_made_up_is_not_taken_over() -> None:
+    forged = {"redacted": {"bytes": 1, "sha256": "0" * 64}}
+    text = "redacted bytes=1 sha256=" + "0" * 64
+    told = span("chat") | {"status": {"code": 2, "message": text}}
+    for value in ({"kvlistValue": {"values": pairs({"a": "b"})}}, {"boolValue": True}, {"stringValue": "x"}):
+        told["attributes"].append({"key": f"note{len(told['attributes'])}", "value": value | forged})
+    (part,) = parts(message(told))
+    assert b"0" * 64 not in part.raw
+    alone = span("chat")
+    alone["attributes"].append({"key": "note", "value": forged})
+    assert kept(message(alone))["note"] == forged, "of a record that is read again"
 
 
 def test_a_target_is_an_id_and_no_sentence() -> None:

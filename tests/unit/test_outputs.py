@@ -16,6 +16,7 @@ class FakeRunner:
     def __init__(self, room: int = 1000, *, durable: bool = True) -> None:
         self.room = room
         self.durable = durable
+        self.last_error: str | None = None
         self.taken: list[str] = []
         self.flushed: list[float] = []
 
@@ -33,8 +34,8 @@ class FakeRunner:
         return self.durable
 
 
-def outputs_of(*runners: FakeRunner) -> Outputs:
-    return Outputs(cast("list[SinkRunner]", runners))  # they are as much of a runner as outputs use
+def outputs_of(*runners: FakeRunner, room: int = 0) -> Outputs:
+    return Outputs(cast("list[SinkRunner]", runners), room)  # they are as much of a runner as outputs use
 
 
 def put(outputs: Outputs, *numbers: int) -> None:
@@ -54,6 +55,29 @@ def test_a_full_sink_holds_back_and_the_others_go_on() -> None:
     put(outputs, 1, 2)
     assert outputs.blocked
     assert (full.taken, free.taken) == (["f-1"], ["f-1", "f-2"])
+
+
+def test_with_room_a_stage_goes_on_until_that_is_full_too() -> None:
+    full, free = FakeRunner(0), FakeRunner()
+    outputs = outputs_of(full, free, room=2)
+    blocked = []
+    for number in (1, 2, 3):
+        put(outputs, number)
+        blocked.append(outputs.blocked)
+    assert blocked == [False, False, True]
+    assert not outputs.flush(0.05), "what waits is not durable"
+    assert free.taken == ["f-1", "f-2", "f-3"]
+    full.room = 3
+    outputs.retry()
+    assert full.taken == ["f-1", "f-2", "f-3"]
+
+
+def test_a_sink_that_failed_when_it_was_tried_last_is_trouble() -> None:
+    well, ill = FakeRunner(), FakeRunner()
+    outputs = outputs_of(well, ill)
+    before = outputs.troubled
+    ill.last_error = "away"
+    assert (before, outputs.troubled) == (False, True)
 
 
 def test_what_waits_is_offered_again_before_anything_new() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from detector.sinks.base import Batch
@@ -32,6 +33,24 @@ def test_the_queue_lingers_from_its_oldest_batch() -> None:
 def test_limits_that_make_no_sense_are_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Pending(**{"max_items": 1, "max_batch": 1, "linger": 0.0, **broken})
+
+
+def test_few_large_messages_fill_the_queue_too() -> None:
+    pending = Pending(max_items=100, max_batch=1, linger=0.0, max_bytes=1000)
+    large = Batch(events=[(msgspec.structs.replace(an_envelope(1), raw=b"x" * 600), "scored")])
+    assert pending.put(large, 0.0)
+    assert not pending.put(large, 0.0)
+    assert pending.put(Batch(findings=[a_finding(1)]), 0.0), "what weighs nothing fits"
+    assert len(pending.take()) == 1
+    assert not pending.put(large, 0.0), "what is being written counts"
+    pending.settle(1)
+    assert pending.put(large, 0.0)
+    pending.take()
+    pending.settle(1)
+    pending.take()
+    pending.settle(1)
+    larger = Batch(events=[(msgspec.structs.replace(an_envelope(2), raw=b"x" * 9000), "scored")])
+    assert pending.put(larger, 0.0), "one that is larger than the queue fits an empty one"
 
 
 def test_halving_keeps_every_item_once_and_in_order() -> None:

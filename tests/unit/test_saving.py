@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from detector import stages
-from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Piece
+from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Piece, store
 from detector.score_stage import ScoreStage
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
-from detector.sources.kafka import CommitLost
+from detector.sources.kafka import CommitLost, CommitRetry
 from tests.support.events import sending
 from tests.support.score_stage import FakeSource, record, stage_of
 
@@ -78,7 +78,7 @@ def test_what_came_after_the_moment_is_not_in_it(tmp_path: Path, monkeypatch: py
     running, source = stage(tmp_path, [calm, *busy])
     running.run()
     assert running.positions == {P0: 12}
-    running._finish_saving()
+    running._finish_saving(0.0)
     assert source.commits == [{P0: 3}]
     found = CheckpointStore(str(tmp_path), "score").load([P0])[P0]
     assert found is not None
@@ -122,7 +122,7 @@ def test_what_is_lost_amid_a_checkpoint_is_neither_saved_nor_committed(
     running, source = stage(tmp_path, turns(3))
     running.run()
     running.on_lost([P0])
-    running._finish_saving()
+    running._finish_saving(0.0)
     assert source.commits == []
     assert CheckpointStore(str(tmp_path), "score").load([P0])[P0] is None
 
@@ -133,21 +133,22 @@ def test_what_is_lost_while_it_is_written_is_not_committed(tmp_path: Path) -> No
     running.run()
     running.on_lost([P0])
     later.run()
-    running._finish_saving()
+    running._finish_saving(0.0)
     assert source.commits == []
 
 
 def test_a_checkpoint_that_fails_is_made_up_for_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is away for a while delays checkpoints; it does not end the detection."""
+    monkeypatch.setattr(store, "SHARE_MOST", 9.0)
     running, source = stage(tmp_path, turns(8))
     checkpoints, tries = running.shell.checkpoints, []
     real = checkpoints._write_piece
 
-    def failing(partition: Partition, offset: int, piece: Piece, generation: int) -> Any:
+    def failing(partition: Partition, tenure: Any, offset: int, piece: Piece, *more: Any) -> Any:
         tries.append(piece.whole)
         if len(tries) in {3, 4}:
             raise OSError("the store is away")
-        return real(partition, offset, piece, generation)
+        return real(partition, tenure, offset, piece, *more)
 
     monkeypatch.setattr(checkpoints, "_write_piece", failing)
     running.run()
@@ -155,6 +156,25 @@ def test_a_checkpoint_that_fails_is_made_up_for_by_the_next(tmp_path: Path, monk
     assert [commit[P0] for commit in source.commits] == [1, 2, 5, 6, 7, 8]
     assert running.shell.metrics.registry.get_sample_value("detector_checkpoint_failures_total") == 2.0
     assert saved(tmp_path) == (8, {"agent-0", "agent-1", "agent-2"})
+
+
+def test_a_commit_that_the_group_put_off_is_made_up_for_though_nothing_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a partition that rests from then on would seem to lag for ever."""
+    running, source = stage(tmp_path, [*turns(1), {}, {}, {}])
+    real, tries = source.commit, []
+
+    def rebalancing(offsets: Mapping[Partition, int]) -> None:
+        tries.append(dict(offsets))
+        if len(tries) < 3:
+            raise CommitRetry("the group rebalances")
+        real(offsets)
+
+    monkeypatch.setattr(source, "commit", rebalancing)
+    running.run()
+    assert tries == [{P0: 1}] * 3
+    assert source.commits == [{P0: 1}]
 
 
 def test_a_stage_that_was_replaced_stops(tmp_path: Path) -> None:

@@ -230,3 +230,20 @@ def test_after_a_crash_it_goes_on_as_if_nothing_had_happened(
     batch = take_all(again, rest)
     assert batch.findings == whole.findings != []
     assert again.positions == {partition: len(log) for partition, log in logs.items()}
+
+
+def test_an_event_that_can_not_be_scored_is_passed_over_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = stage_of(tmp_path, [P0])
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nobody thought of this one")
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(stage.scoring, "_judge", broken)
+        batch = stage.take({P0: [record(sending(0, "a"), P0, 0)]}, {P0})
+    assert [verdict for _, verdict in batch.events] == ["error"]
+    assert "nobody thought of this one" in capsys.readouterr().out
+    assert [verdict for _, verdict in stage.take({P0: [record(sending(1, "a"), P0, 1)]}, {P0}).events] == ["scored"]
+    assert stage.positions == {P0: 2}

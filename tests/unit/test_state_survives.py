@@ -136,7 +136,7 @@ def test_changes_hold_only_what_changed() -> None:
     assert "ids" not in changes.head
     nothing = saved_by(scoring, whole=False)
     assert nothing.rows == []
-    assert nothing.head["more_ids"] == [0, [], []]
+    assert nothing.head["more_ids"] == [0, [], [], [], []]
 
 
 def test_who_was_forgotten_is_not_restored() -> None:

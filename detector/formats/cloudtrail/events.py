@@ -8,7 +8,7 @@
 | kind, permission | what the operation means: `cloudtrail_acts`, `cloudtrail_resources`, `cloudtrail_safeguards` |
 | action | the operation by its IAM name, "s3:PutBucketPolicy" |
 | target | the bucket or object, or the ARN of what the parameters name |
-| destination | for data that goes somewhere: the bucket, and the account if the record tells |
+| destination | for data that goes somewhere: the bucket, and the account if the record tells; else who is let in |
 | bytes | `bytesTransferredOut` of a read; `bytesTransferredIn` of a write is what the caller sent out |
 """
 
@@ -61,6 +61,8 @@ def to_event(record: Record) -> Event:
     if act.sensitivity != "unknown" or (call.service == "secretsmanager" and kind != "call"):
         target = Target(target.uri, target.type, "restricted")
     out, into, records = _volume(call, kind)
+    kept = _kept(call, act, permission)
+    let_in = kept.get("grantee_account")
     return Event(
         id=_id(call),
         time=time,
@@ -68,13 +70,14 @@ def to_event(record: Record) -> Event:
         kind=kind,
         action=call.key[:512],
         target=target,
-        destination=_destination(call) if kind == "transfer" else None,
+        # Whose account it is, only the operator's lists of destinations can tell.
+        destination=_destination(call) if kind == "transfer" else Destination(account=let_in) if let_in else None,
         bytes_out=out,
         bytes_in=into,
         records=records,
         permission=permission,
         outcome=outcome,
-        attributes=_kept(call, act, permission) | ({UNDATED: True} if time == EPOCH else {}),
+        attributes=kept | ({UNDATED: True} if time == EPOCH else {}),
     )
 
 
@@ -260,6 +263,7 @@ def _identity(call: Call, identity: Identity) -> dict[str, Any]:
     people = identity.type in {"Root", "IAMUser"}  # for others their own house asks for the second factor
     factors = _extra(call, "MFAUsed") if call.key == "signin:ConsoleLogin" and people else ""
     return {
+        "outside": True if identity.account_id and identity.account_id != call.account else None,
         "anonymous": True if _NOBODY in {identity.account_id, identity.principal_id} else None,
         "root": True if root or call.key == "sts:AssumeRoot" else None,
         "second_factor": {"Yes": True, "No": False}.get(factors),

@@ -1,5 +1,6 @@
 """An OCSF event -> an event."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ from detector.formats.audit import (
     UNDATED,
     Act,
     BadRecordError,
+    dig,
     digest,
     first,
     joined,
@@ -31,6 +33,7 @@ _NETWORK: Final = frozenset({4001, 4002})
 _SENDING: Final = frozenset({6, 7, 9})  # of HTTP Activity: Post, Put, Patch
 _CALLS: Final = frozenset({6001, 6003, 6005})
 _ENRICHMENTS_MOST: Final = 8
+_DIGITS: Final = re.compile(r"\d{1,16}")
 
 
 def to_event(record: Record, raw: bytes, place: int) -> tuple[Event, ...]:
@@ -101,7 +104,18 @@ def _of_class(record: Record, about: Class, actor: Actor) -> Event:
 
 
 def _time(record: Record) -> datetime:
-    return when(record.time if record.time is not None else record.time_dt)
+    return _moment(record.time if record.time is not None else record.time_dt)
+
+
+def _moment(value: float | str | None) -> datetime:
+    """A time as `when` reads it, also milliseconds as text."""
+    return when(int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value)
+
+
+def _names(values: Any) -> list[str]:
+    """The texts of a list, and the names of the objects in it."""
+    each = values if isinstance(values, list) else [values]
+    return [name for item in each if (name := first(item, dig(item, "name"), dig(item, "uid")))]
 
 
 def _graded(target: Target | None, least: Sensitivity, record: Record) -> Target | None:
@@ -143,7 +157,7 @@ def _permission(record: Record, act: Act) -> Permission | None:
     grantee = first(receiver.name, receiver.uid) if is_group else name_of(person)
     policies = [record.policy or Thing(), *(record.policies or ())]
     words: dict[str, Callable[[], str]] = {
-        "@privileges": lambda: joined([*(record.privileges or ()), *(record.access_list or ())]),
+        "@privileges": lambda: joined([*_names(record.privileges), *_names(record.access_list)]),
         "@policy": lambda: joined([name for item in policies if (name := first(item.name, item.uid))]),
         "@roles": lambda: joined([name for item in record.iam_roles or () if (name := first(item.name, item.uid))]),
         "@group": lambda: first(group.name, group.uid),
@@ -158,7 +172,7 @@ def _permission(record: Record, act: Act) -> Permission | None:
         grantee=grantee or None,
         audience=audience,
         privilege=told,
-        expires_at=when(ends) if ends else None,
+        expires_at=_moment(ends) if ends else None,
     )
 
 
@@ -207,7 +221,7 @@ def _kept(record: Record, name: str, time: datetime) -> dict[str, Any]:
         "severity_id": record.severity_id,
         "status_code": text(record.status_code, 128),
         "status_detail": text(record.status_detail, 256),
-        "privileges": joined(record.privileges or ()),
+        "privileges": joined(_names(record.privileges)),
     }
     added = (record.enrichments or ())[:_ENRICHMENTS_MOST]
     found |= {f"enrichment.{text(item.name, 64)}": text(item.value, 128) for item in added if item.name}

@@ -5,6 +5,7 @@ them all, from version 1.0 on.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -36,7 +37,7 @@ class Product(Thing):
 class Group(Thing):
     """A group, and what its members may do."""
 
-    privileges: list[str] | None = None
+    privileges: Any = None
 
 
 class User(Thing):
@@ -52,7 +53,7 @@ class User(Thing):
 class Session(Thing):
     """What an actor acted in. `issuer` is the role or the provider behind it."""
 
-    issuer: Text = None
+    issuer: Any = None
     is_mfa: bool | None = None
 
 
@@ -215,9 +216,9 @@ class Trace(msgspec.Struct):
 class Value(msgspec.Struct):
     """An enrichment, or an observable: a value and what it is (`type_id` 10: a resource's uid)."""
 
-    name: Text = None
+    name: Any = None
     type_id: int | None = None
-    value: Text = None
+    value: Any = None
 
 
 class Metadata(msgspec.Struct):
@@ -238,12 +239,12 @@ class Record(msgspec.Struct, kw_only=True):
     class_uid: int | None = None
     activity_id: int | None = None
     type_uid: int | None = None
-    time: int | float | None = None
+    time: Number = None
     time_dt: str | None = None
     severity_id: int | None = None
     status_id: int | None = None
-    status_code: Text = None
-    status_detail: Text = None
+    status_code: Number = None
+    status_detail: Any = None
     action_id: int | None = None
     disposition_id: int | None = None
     metadata: Metadata | None = None
@@ -256,8 +257,8 @@ class Record(msgspec.Struct, kw_only=True):
     iam_roles: list[Thing] | None = None
     policy: Thing | None = None
     policies: list[Thing] | None = None
-    privileges: list[str] | None = None
-    access_list: list[str] | None = None
+    privileges: Any = None
+    access_list: Any = None
     session: Session | None = None
     logon_type_id: int | None = None
     service: Thing | None = None
@@ -272,7 +273,7 @@ class Record(msgspec.Struct, kw_only=True):
     table: Resource | None = None
     query_info: Query | None = None
     file: File | None = None
-    expiration_time: int | float | None = None
+    expiration_time: Number = None
     src_endpoint: Endpoint | None = None
     dst_endpoint: Endpoint | None = None
     connection_info: Connection | None = None

@@ -2,8 +2,8 @@
 
 import ipaddress
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -115,20 +115,29 @@ def reaches_out(named: Iterable[Named]) -> bool:
 
 def _own_domains(span: Span, named: Iterable[Named]) -> set[str]:
     told = [str(span.attributes.get(key) or "").lower() for key in _WHO]
-    told += [item.value for item in named if item.kind == "email" and item.alone and _FROM.search(item.key)]
+    told += [item.value for item in named if item.kind == "email" and item.alone and _is_sender(item.key)]
     return {_domain(address) for address in told if "@" in address}
 
 
 def _strangest(among: Sequence[Named], own: Collection[str]) -> str:
-    shared = Counter(_domain(value) for value in {item.value for item in among})
+    shared: dict[str, int] = {}
+    for value in {item.value for item in among}:
+        domain = _domain(value)
+        shared[domain] = shared.get(domain, 0) + 1
 
     def strangeness(place: tuple[int, Named]) -> tuple[bool, bool, int, bool, int]:
         index, item = place
         domain = _domain(item.value)
         foreign = domain not in own if item.kind == "email" else item.kind == "host" and _zone(domain) != "internal"
-        return not _FROM.search(item.key), foreign, -shared[domain], item.kind == "email", index
+        return not _is_sender(item.key), foreign, -shared[domain], item.kind == "email", index
 
     return max(enumerate(among), key=strangeness)[1].value
+
+
+@lru_cache(maxsize=4096)
+def _is_sender(key: str) -> bool:
+    """Whether what stands under a key is whence something comes."""
+    return _FROM.search(key) is not None
 
 
 def _domain(address: str) -> str:

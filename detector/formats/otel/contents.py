@@ -1,9 +1,9 @@
-"""Which attributes hold content: what people, models and tools said, and what calls were told and gave back.
+"""Which attributes may be kept as they are, and what is left of all others.
 
-By the words of their keys, so that the forms that the GenAI conventions had, the attributes of those who instrument
-agents in their own way, and what comes next are known alike: `gen_ai.input.messages`, `gen_ai.prompt.0.content`,
-`mcp.request.argument.city`, `traceloop.entity.input`, `db.query.text`. Definitions of tools are content too: they are
-large, and their hash tells that they changed.
+A table of keys and namespaces of the conventions that name things, count them or say where they run. What is not in it
+is content, or may be: what people, models and tools said, what calls were told and gave back, secrets, and whatever
+those who instrument agents in their own way put anywhere. Definitions and descriptions of tools are content too: they
+are large, and their hash tells that they changed.
 """
 
 import hashlib
@@ -13,55 +13,76 @@ from typing import Any, Final
 
 import msgspec
 
-_WORDS: Final = re.compile(r"[^a-z0-9]+")
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+def _under(prefix: str, names: str) -> frozenset[str]:
+    return frozenset(f"{prefix}.{name}" for name in names.split())
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Whatever stands under these is what a call was told or gave back.
-_CARRYING: Final = _set(
-    "argument arguments args kwargs param params parameter parameters result results header headers variable"
-    " variables metadata"
+_CLEAR: Final = frozenset().union(
+    _under("gen_ai", "system operation.name provider.name conversation.id data_source.id output.type token.type"),
+    _under("gen_ai.agent", "id name version"),
+    _under("gen_ai.tool", "name type call.id"),
+    _under("gen_ai.prompt", "name version"),
+    _under("gen_ai.evaluation", "name score.label score.value"),
+    _under("gen_ai.request", "model choice.count encoding_formats frequency_penalty max_tokens presence_penalty seed"),
+    _under("gen_ai.request", "temperature top_k top_p stream is_stream"),
+    _under("gen_ai.response", "id model finish_reasons"),
+    _under("gen_ai.workflow", "id name"),
+    _under("mcp", "method.name session.id protocol.version tool.name resource.uri"),
+    _under("jsonrpc", "request.id protocol.version"),
+    _under("db", "system system.name operation.name operation.batch.size collection.name namespace query.summary"),
+    _under("db.response", "status_code returned_rows"),
+    _under("rpc", "system service method grpc.status_code jsonrpc.version jsonrpc.error_code"),
+    _under("messaging", "system operation.name operation.type destination.name message.id batch.message_count"),
+    _under("http", "request.method request.method_original request.body.size request.resend_count route"),
+    _under("http", "response.status_code response.body.size method status_code flavor"),
+    _under("error", "type"),
+    _under("exception", "type escaped"),
+    _under("url", "scheme domain port"),
+    _under("process", "pid parent_pid runtime.name runtime.version owner executable.name"),
+    _under("client", "address port"),
+    _under("thread", "id name"),
+    _under("session", "id previous_id"),
+    {"user.id", "enduser.id", "user_agent.original", "user_agent.name", "user_agent.version"},
 )
-# Under these is what was said, unless the key ends with a word of `_ABOUT`: gen_ai.prompt.0.role, input_tokens.
-_SAID: Final = _set(
-    "prompt prompts completion completions message messages content contents input inputs output outputs text body"
-    " question answer query queries document documents instruction instructions definition definitions functions"
-    " calls choice choices context contexts transcript thought thoughts thinking reasoning statement template"
-    " explanation stacktrace object payload data"
+_NAMESPACES: Final = (
+    *("gen_ai.usage.", "server.", "network.", "net.", "service.", "deployment.", "host.", "os.", "k8s.", "cloud."),
+    *("container.id", "container.name", "container.image.", "container.runtime", "faas.", "aws.ecs.", "aws.lambda."),
+    *("telemetry.", "otel."),
 )
-_ABOUT: Final = _set(
-    "id ids name role type format kind count size length bytes token tokens reason reasons version model index score"
-)
-_CLOSING: Final = frozenset({"request", "response"})
-_ALSO: Final = _set("url.full http.url http.target process.command process.command_line process.command_args")
-_HARMLESS: Final = frozenset({"db.query.summary"})
+# Under these namespaces people and programs write what they like.
+_FREE: Final = re.compile(r"\.(?:annotation|label|labels|command|command_line|command_args|args|tag)(?:\.|$)")
+_INDEXED: Final = re.compile(r"gen_ai\.(?:prompt|completion)\.\d{1,4}\.(?:role|finish_reason)")
+
+_SHORT: Final = 1 << 16
 
 
 @lru_cache(maxsize=4096)
 def is_content(key: str) -> bool:
-    """Whether what stands under an attribute's key is, or may hold, what was said, told or given back.
+    """Whether what stands under an attribute's key is, or may be, what was said, told or given back.
 
-    >>> [is_content(key) for key in ("gen_ai.input.messages", "gen_ai.tool.call.result", "ai.toolCall.args")]
-    [True, True, True]
+    >>> [is_content(key) for key in ("gen_ai.input.messages", "gen_ai.tool.call.result", "ai.toolCall.args", "note")]
+    [True, True, True, True]
     >>> [is_content(key) for key in ("gen_ai.usage.input_tokens", "gen_ai.tool.name", "gen_ai.prompt.0.role")]
     [False, False, False]
     """
-    if key in _ALSO or key in _HARMLESS:
-        return key in _ALSO
-    words = [word for word in _WORDS.split(_HUMP.sub("_", key).lower()) if word]
-    if not _CARRYING.isdisjoint(words):
-        return True
-    last = words[-1] if words else ""
-    return last in _CLOSING or (last not in _ABOUT and not _SAID.isdisjoint(words))
+    if key in _CLEAR or _INDEXED.fullmatch(key):
+        return False
+    return not key.startswith(_NAMESPACES) or _FREE.search(key) is not None
 
 
 def fingerprint(value: Any) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hex) of a plain value: of bytes or a text's own, else of its plain JSON."""
     if isinstance(value, str):
-        value = value.encode()
-    raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        return _of_short(value) if len(value) <= _SHORT else _of_bytes(value.encode())
+    return _of_bytes(value if isinstance(value, bytes) else msgspec.json.encode(value))
+
+
+def _of_bytes(raw: bytes) -> tuple[int, str]:
     return len(raw), hashlib.sha256(raw).hexdigest()
+
+
+# An event tells the same of a payload as its record, right after it; instructions and results come again.
+@lru_cache(maxsize=64)
+def _of_short(text: str) -> tuple[int, str]:
+    return _of_bytes(text.encode())

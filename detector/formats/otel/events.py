@@ -38,6 +38,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final[Mapping[ActClass, Kind]] = {"send": "transfer", "delete": "delete", "publish": "publish"}
 _ACCESS: Final = frozenset({"retrieval", "resources/read"})
 _ASKING: Final = frozenset({"chat", "text_completion", "generate_content", "invoke_agent"})
+# Of MCP, what is nobody's act. Any other method is one, also those that are yet to come.
+_PASSED: Final = frozenset(
+    {
+        *("initialize", "ping", "logging/setLevel", "completion/complete", "roots/list", "elicitation/create"),
+        *("tools/list", "prompts/list", "prompts/get", "tasks/list", "tasks/get", "sampling/createMessage"),
+        *("resources/list", "resources/templates/list", "resources/subscribe", "resources/unsubscribe"),
+    }
+)
+_NOTIFIES: Final = "notifications/"
+_CALLS_TOOL: Final = "tools/call"
 _DENIED: Final = re.compile(r"(?i)permission|denied|forbidden|unauthori[sz]ed|\b40[13]\b")
 
 
@@ -45,13 +55,12 @@ def to_event(span: Span) -> Event | None:
     """The span's event, None if it is nobody's act (a handshake, a listing of tools).
 
     Raises:
-        BadSpanError: It names no agent or no time.
+        BadSpanError: It names no agent or no time, or what it did can't be told.
     """
     attributes = span.attributes
-    tool = _text(attributes, "gen_ai.tool.name", "mcp.tool.name")
-    method = _text(attributes, "mcp.method.name")
-    operation = _text(attributes, "gen_ai.operation.name") or ("execute_tool" if tool else method)
-    if not operation or (operation == method and method not in _ACCESS):
+    tool = _told(attributes, "gen_ai.tool.name") or _told(attributes, "mcp.tool.name")
+    operation = _operation(attributes, tool)
+    if not operation:
         return None
     called = Payload.of(attributes, "gen_ai.tool.call.arguments") if operation == "execute_tool" else Payload()
     result = Payload.of(attributes, "gen_ai.tool.call.result")
@@ -79,6 +88,20 @@ def to_event(span: Span) -> Event | None:
         content=_content(span, operation, named, result),
         attributes=_kept(span, called, result),
     )
+
+
+def _operation(attributes: Mapping[str, Any], tool: str) -> str:
+    """What was done, "" for what is nobody's act; that of a tool never is, whatever it is called.
+
+    Raises:
+        BadSpanError: What would tell is neither a word nor a number.
+    """
+    method = _told(attributes, "mcp.method.name")
+    operation = _told(attributes, "gen_ai.operation.name") or ("execute_tool" if tool else method)
+    passed = operation in _PASSED or operation.startswith(_NOTIFIES)
+    if _CALLS_TOOL in {operation, method} or (tool and passed):
+        return "execute_tool"
+    return "" if passed else operation
 
 
 def _content(span: Span, operation: str, named: tuple[Named, ...], result: Payload) -> Content | None:
@@ -120,9 +143,25 @@ def _kept(span: Span, called: Payload, result: Payload) -> dict[str, Any]:
         if payload.size:
             kept[f"{name}_bytes"] = payload.size
             kept[f"{name}_sha256"] = payload.sha256
+    if span.origin is not None and not span.origin.source.whole:
+        kept["resource_incomplete"] = True
     if span.end > span.start > 0:
         kept["duration_seconds"] = (span.end - span.start) / 1e9
     return kept
+
+
+def _told(attributes: Mapping[str, Any], key: str) -> str:
+    """An attribute by which acts are told apart, "" without it.
+
+    Raises:
+        BadSpanError: It is neither a word nor a number, so that nobody can say what was done.
+    """
+    value = attributes.get(key)
+    if value is None or value == "":
+        return ""
+    if type(value) is str or type(value) is int:
+        return str(value)[:512]
+    raise BadSpanError(f"{key} is neither a word nor a number")
 
 
 def _short(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

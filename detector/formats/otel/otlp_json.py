@@ -1,12 +1,15 @@
 """OTLP/JSON -> spans."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from detector.events import Reject
-from detector.formats.otel.wire import BadSpanError, Read, Resource, Source, Span
+from detector.formats.otel.wire import BadSpanError, KeyValue, Read, Resource, Source, Span
+from detector.formats.repair import is_repairable, repaired
 
 
 class _Scope(msgspec.Struct):
@@ -14,51 +17,95 @@ class _Scope(msgspec.Struct):
     spans: list[msgspec.Raw] | None = None
 
 
+class _Resource(msgspec.Struct):
+    attributes: list[msgspec.Raw] | None = None
+
+
 class _ResourceSpans(msgspec.Struct, rename="camel"):
-    resource: Resource | None = None
-    scope_spans: list[_Scope] | None = None
-    instrumentation_library_spans: list[_Scope] | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"null")
+    scope_spans: list[msgspec.Raw] | None = None
+    instrumentation_library_spans: list[msgspec.Raw] | None = None
 
 
 class _Message(_ResourceSpans, rename="camel"):
     """An export request, one of its elements or a span: whichever fields are there."""
 
-    resource_spans: list[_ResourceSpans] | None = None
+    resource_spans: list[msgspec.Raw] | None = None
     trace_id: Any = None
     span_id: Any = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Message)
+_RESOURCE_SPANS: Final = msgspec.json.Decoder(_ResourceSpans)
+_SCOPE: Final = msgspec.json.Decoder(_Scope)
 _SPAN: Final = msgspec.json.Decoder(Span)
+_RESOURCE: Final = msgspec.json.Decoder(Resource | None)
+_ATTRIBUTES: Final = msgspec.json.Decoder(_Resource)
+_ATTRIBUTE: Final = msgspec.json.Decoder(KeyValue)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_IN_SNAKE: Final = re.compile(rb'_(?:spans|(?<="trace_)id)"')  # begins with what is rare, so that it is quick
 
 
 def spans_of_json(raw: bytes) -> Iterator[Read]:
-    """The spans of a message, each with its own bytes; one that is not OTLP by itself is a reject by itself.
+    """The spans of a message, each with its own bytes; whatever is not OTLP by itself is a reject by itself.
 
     Raises:
         msgspec.DecodeError: The message is not JSON; a `ValidationError` if it is not OTLP.
-        UnicodeDecodeError: What is around its spans is not UTF-8.
-        RecursionError: Nested too deeply.
-        BadSpanError: No span where one should be, or a resource that nests too deeply.
+        UnicodeDecodeError: It is not UTF-8, nor JSON once that is repaired.
+        RecursionError: Nested too deeply, and never closed.
+        BadSpanError: No span where one should be.
     """
-    if b'_spans"' in raw or b'"trace_id"' in raw:
-        raw = _in_camel(raw)
-    message = _DECODER.decode(raw)
-    if message.resource_spans is not None:
-        parts: Sequence[_ResourceSpans] = message.resource_spans
-    elif message.scope_spans is not None or message.instrumentation_library_spans is not None:
-        parts = [message]
-    elif message.trace_id is not None or message.span_id is not None:
-        yield Read(_span(raw), raw, None, Source.of(None))
+    try:
+        raw, message = _message(raw)
+    except _UNREADABLE as error:
+        if not is_repairable(error):
+            raise
+        raw, message = _message(repaired(raw))
+    if message.resource_spans is None and message.scope_spans is None and message.instrumentation_library_spans is None:
+        if message.trace_id is None and message.span_id is None:
+            raise BadSpanError("no OTLP traces: neither resourceSpans nor scopeSpans nor a traceId")
+        yield _read(raw, None, Source.of(None))
         return
-    else:
-        raise BadSpanError("no OTLP traces: neither resourceSpans nor scopeSpans nor a traceId")
-    for part in parts:
-        source = Source.of(part.resource)
-        for scope in (*(part.scope_spans or ()), *(part.instrumentation_library_spans or ())):
-            for span in scope.spans or ():
-                own = bytes(span)
-                yield Read(_span(own), own, scope.scope, source)
+    for own in message.resource_spans or ():
+        try:
+            found = _RESOURCE_SPANS.decode(own)
+        except _UNREADABLE as error:
+            yield _refused(error, own)
+        else:
+            yield from _of_resource(found)
+    yield from _of_resource(message)
+
+
+def _message(raw: bytes) -> tuple[bytes, _Message]:
+    if _IN_SNAKE.search(raw):
+        raw = _in_camel(raw)
+    return raw, _DECODER.decode(raw)
+
+
+def _of_resource(found: _ResourceSpans) -> Iterator[Read]:
+    source = _source(found.resource)
+    for own in (*(found.scope_spans or ()), *(found.instrumentation_library_spans or ())):
+        try:
+            scope = _SCOPE.decode(own)
+        except _UNREADABLE as error:
+            yield _refused(error, own)
+            continue
+        for span in scope.spans or ():
+            yield _read(bytes(span), scope.scope, source)
+
+
+def _source(raw: msgspec.Raw) -> Source:
+    """What the spans of a resource share, of those of its attributes that can be read."""
+    try:
+        return Source.of(_RESOURCE.decode(raw))
+    except _UNREADABLE:
+        pass
+    pairs: list[KeyValue] = []
+    with suppress(*_UNREADABLE):
+        for own in _ATTRIBUTES.decode(raw).attributes or ():
+            with suppress(*_UNREADABLE):
+                pairs.append(_ATTRIBUTE.decode(own))
+    return Source.of(Resource(pairs), whole=False)
 
 
 def refusal(error: Exception, raw: bytes) -> Reject:
@@ -70,11 +117,19 @@ def refusal(error: Exception, raw: bytes) -> Reject:
     return Reject("not_json", str(error) or "nested too deeply", raw)
 
 
-def _span(raw: bytes) -> Span | Reject:
+def _read(raw: bytes, scope: Any, source: Source) -> Read:
     try:
-        return _SPAN.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return refusal(error, raw)
+        return Read(_SPAN.decode(raw), raw, scope, source)
+    except _UNREADABLE as error:
+        better = repaired(raw) if is_repairable(error) else raw
+        if better == raw:
+            return Read(refusal(error, raw), raw, scope, source)
+    return _read(better, scope, source)
+
+
+def _refused(error: Exception, own: msgspec.Raw) -> Read:
+    raw = bytes(own)
+    return Read(refusal(error, raw), raw, None, Source.of(None))
 
 
 def _in_camel(raw: bytes) -> bytes:
@@ -85,7 +140,12 @@ def _in_camel(raw: bytes) -> bytes:
 def _camel(value: Any) -> Any:
     """Attributes' keys are values in OTLP, so they stay."""
     if isinstance(value, dict):
-        return {_camel_name(name): _camel(inner) for name, inner in value.items()}
+        found: dict[str, Any] = {}
+        for name, inner in value.items():
+            key, kept = _camel_name(name), _camel(inner)
+            there = found.get(key)  # a list in both forms is read in both
+            found[key] = [*there, *kept] if isinstance(there, list) and isinstance(kept, list) else kept
+        return found
     return [_camel(inner) for inner in value] if isinstance(value, list) else value
 
 

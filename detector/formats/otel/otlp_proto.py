@@ -13,6 +13,7 @@ library, at 100 messages within each other.
 import base64
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -50,6 +51,8 @@ def _frames() -> Any:
 
 
 _FRAMES: Final = _frames()
+_NONE: Final = Source.of(None)
+"""The source of what is no span."""
 _PLAIN: Final = ("string_value", "int_value", "bool_value")
 
 
@@ -72,29 +75,61 @@ def spans_of_proto(raw: bytes) -> Iterator[Read]:
     Raises:
         BadSpanError: Not an export request, or none with a span.
     """
-    found = False
     try:
-        for of_resource in _FRAMES.FromString(raw).first:
-            part = _FRAMES.FromString(of_resource)
-            resource = resource_pb2.Resource.FromString(b"".join(part.first))
-            source = Source.of(Resource(_pairs(resource.attributes)))
-            for of_scope in part.second:
-                scope = _FRAMES.FromString(of_scope)
-                named = _scope(scope.first) if scope.second else None
-                for own in scope.second:
-                    found = True
-                    yield Read(_span(own), own, named, source, is_json=False)
+        parts = _FRAMES.FromString(raw).first
     except DecodeError as error:
         raise BadSpanError(f"not OTLP protobuf: {error}") from error
-    if not found:
-        raise BadSpanError("not OTLP protobuf: it holds no span")
+    read = [span for own in parts for span in _of_resource(own)]
+    if all(span.source is _NONE for span in read):
+        why = next((span.span.detail for span in read if isinstance(span.span, Reject)), "it holds no span")
+        raise BadSpanError(f"not OTLP protobuf: {why}")
+    yield from read
+
+
+def _of_resource(own: bytes) -> Iterator[Read]:
+    try:
+        frames = _FRAMES.FromString(own)
+    except DecodeError as error:
+        yield _refused(error, own)
+        return
+    source = _source(b"".join(frames.first))
+    for of_scope in frames.second:
+        try:
+            scope = _FRAMES.FromString(of_scope)
+        except DecodeError as error:
+            yield _refused(error, of_scope)
+            continue
+        named = _scope(scope.first) if scope.second else None
+        yield from (Read(_span(span), span, named, source, is_json=False) for span in scope.second)
+
+
+def _source(raw: bytes) -> Source:
+    """What the spans of a resource share, of those of its attributes that can be read."""
+    try:
+        return Source.of(Resource(_pairs(resource_pb2.Resource.FromString(raw).attributes)))
+    except DecodeError:
+        pass
+    kept: list[KeyValue] = []
+    with suppress(DecodeError):
+        for own in _FRAMES.FromString(raw).first:
+            with suppress(DecodeError):
+                kept += _pairs((common_pb2.KeyValue.FromString(own),))
+    return Source.of(Resource(kept), whole=False)
+
+
+def _refused(error: DecodeError, own: bytes) -> Read:
+    return Read(_refusal(error, own), own, None, _NONE, is_json=False)
+
+
+def _refusal(error: DecodeError, own: bytes) -> Reject:
+    return Reject("not_utf8" if "UTF-8" in str(error) else "wrong_shape", str(error), own)
 
 
 def _span(own: bytes) -> Span | Reject:
     try:
         span = trace_pb2.Span.FromString(own)
     except DecodeError as error:
-        return Reject("not_utf8" if "UTF-8" in str(error) else "wrong_shape", str(error), own)
+        return _refusal(error, own)
     if len(span.trace_id) != 16 or len(span.span_id) != 8:
         why = f"trace_id has {len(span.trace_id)} bytes and span_id {len(span.span_id)}; OTLP asks for 16 and 8"
         return Reject("wrong_shape", why, own)
@@ -118,8 +153,10 @@ def _span(own: bytes) -> Span | Reject:
 
 
 def _scope(frames: Iterable[bytes]) -> dict[str, str]:
-    scope = common_pb2.InstrumentationScope.FromString(b"".join(frames))
-    return {"name": scope.name, "version": scope.version}
+    with suppress(DecodeError):
+        scope = common_pb2.InstrumentationScope.FromString(b"".join(frames))
+        return {"name": scope.name, "version": scope.version}
+    return {}
 
 
 def _link(link: Any) -> dict[str, Any]:

@@ -11,8 +11,9 @@ as they are, and of any other value of its plain JSON without spaces, fields in 
 (`{"to":"ann","n":1}`); of a span that can't be read, of its own bytes as they stood in the message. A hash of few
 possible words can be guessed: it proves, it does not encrypt.
 
-Content is, on spans, their events and their resources: every value under a key that says so (see `contents`), every
-text longer than `MOST_TEXT`, and every value with fields. Of links only the ids are kept, of scopes name and version.
+Content is, on spans, their events and their resources: every value under a key that is not known to name, count or
+place something (see `contents`), every text longer than `MOST_TEXT`, every value with fields, and the names of spans
+and events that say more than the conventions have them say. Of links only the ids are kept, of scopes name and version.
 """
 
 import re
@@ -43,8 +44,15 @@ MOST_TEXT: Final = 256
 MOST_RESOURCE: Final = 8192
 
 _LOOSE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NAMING: Final = ("traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano")
-_MARK: Final = re.compile(r"redacted bytes=\d{1,10} sha256=[0-9a-f]{64}")
+_NAMING: Final = ("traceId", "spanId", "parentSpanId", "kind", "startTimeUnixNano", "endTimeUnixNano")
+_TOLD: Final = re.compile(r"[0-9a-fA-F]{1,32}|SPAN_KIND_[A-Z]{1,16}|STATUS_CODE_[A-Z]{1,16}|[A-Za-z0-9+/]{11,22}={0,2}")
+"""Ids, times and numbers as text, and the names of OTLP's own values."""
+_EVENTS: Final = re.compile(r"exception|gen_ai\.[a-z_.]{1,64}")
+_NAMES: Final = (
+    *("gen_ai.operation.name", "mcp.method.name", "gen_ai.tool.name", "mcp.tool.name", "gen_ai.agent.name"),
+    *("gen_ai.request.model", "gen_ai.data_source.id", "gen_ai.prompt.name", "gen_ai.workflow.name"),
+)
+"""Of which the conventions make a span's name: `execute_tool send_email`."""
 
 
 def record(read: Read, *, keep_content: bool) -> bytes:
@@ -79,7 +87,8 @@ def _unread(read: Read) -> bytes:
         with suppress(msgspec.DecodeError, RecursionError):
             fields = _LOOSE.decode(read.raw.decode("utf-8", "replace"))
             named = {name: bytes(fields[name]) for name in _NAMING if name in fields}
-            shown = _fields({name: msgspec.json.decode(raw) for name, raw in named.items() if len(raw) < 80}, _NAMING)
+            found = {name: msgspec.json.decode(raw) for name, raw in named.items() if len(raw) < 80}
+            shown = {name: kept for name in _NAMING if (kept := _coded(found.get(name))) is not None}
     return msgspec.json.encode(shown | {"redacted": _fingerprint(read.raw)})
 
 
@@ -101,14 +110,14 @@ def _without_content(span: Span) -> Span:
         trace_id=_hex(span.trace_id, 16),
         span_id=_hex(span.span_id, 8),
         parent_span_id=_hex(span.parent_span_id, 8),
-        trace_state=_scalar(span.trace_state),
-        flags=_scalar(span.flags),
-        name=_scalar(span.name),
-        kind=_scalar(span.kind),
+        trace_state=_marked(span.trace_state) if isinstance(span.trace_state, str) and span.trace_state else None,
+        flags=_coded(span.flags),
+        name=_name(span),
+        kind=_coded(span.kind),
         start_time_unix_nano=_time(span.start_time_unix_nano),
         end_time_unix_nano=_time(span.end_time_unix_nano),
         attributes=_pairs(span.attributes),
-        dropped_attributes_count=_scalar(span.dropped_attributes_count),
+        dropped_attributes_count=_coded(span.dropped_attributes_count),
         events=[_event(event) for event in span.events] if span.events else None,
         links=_links(span.links) if span.links else None,
         status=_status(span.status) if span.status else None,
@@ -116,16 +125,19 @@ def _without_content(span: Span) -> Span:
 
 
 def _event(event: SpanEvent) -> SpanEvent:
-    return SpanEvent(_scalar(event.name), _time(event.time_unix_nano), _pairs(event.attributes))
+    name = event.name or None
+    if name and not _EVENTS.fullmatch(name):
+        name = _marked(name)
+    return SpanEvent(name, _time(event.time_unix_nano), _pairs(event.attributes))
 
 
 def _links(links: Any) -> list[dict[str, Any]]:
-    each = links if isinstance(links, list) else ()
-    return [_fields(link, ("traceId", "spanId", "traceState")) for link in each]
+    each = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+    return [{name: link[name] for name in ("traceId", "spanId") if _coded(link.get(name))} for link in each]
 
 
 def _status(status: Status) -> Status | None:
-    code = _scalar(status.code)
+    code = _coded(status.code)
     return Status(code, _marked(status.message) if status.message else None) if code or status.message else None
 
 
@@ -147,11 +159,13 @@ def _pairs(pairs: Iterable[KeyValue] | None) -> list[KeyValue] | None:
 
 
 def _hidden(value: AnyValue) -> AnyValue:
-    """The fingerprint in place of a value; one that was redacted before stays as it is."""
-    if value.redacted is not None and value.string_value is None:
-        return AnyValue(redacted=value.redacted)
+    """The fingerprint in place of a value; one that was redacted before, and is nothing else, stays as it is."""
+    if value.string_value is not None:
+        return AnyValue(redacted=_fingerprint(value.string_value))
+    if value.redacted is not None and value == AnyValue(redacted=value.redacted):
+        return value
     told = plain(value)
-    if value.bytes_value is not None and isinstance(told, str) and value.string_value is value.int_value is None:
+    if value.bytes_value is not None and isinstance(told, str) and value.int_value is None:
         told = unpacked(value.bytes_value)
     return AnyValue(redacted=_fingerprint(told))
 
@@ -187,11 +201,31 @@ def _fingerprint(value: Any) -> Redacted:
 
 
 def _marked(text: str) -> str:
-    return text if _MARK.fullmatch(text) else "redacted bytes={} sha256={}".format(*fingerprint(text))
+    return "redacted bytes={} sha256={}".format(*fingerprint(text))
+
+
+def _name(span: Span) -> str | None:
+    """The span's name, as long as it says no more than what it is made of by the conventions."""
+    name = span.name
+    if not isinstance(name, str) or not name:
+        return None
+    known = {pair.value.string_value for pair in span.attributes or () if pair.key in _NAMES and pair.value is not None}
+    first, _, more = name.partition(" ")
+    clear = name in known or (first in known and more in known)
+    return name if clear and len(name) <= MOST_TEXT else _marked(name)
+
+
+def _coded(value: Any) -> Any:
+    """A number of 64 bits, or a text that is an id, a number or a name of OTLP's own; None for anything else."""
+    if isinstance(value, str):
+        return value if _TOLD.fullmatch(value) else None
+    return value or None if isinstance(value, int) and abs(value) < 2**63 else None
 
 
 def _scalar(value: Any) -> Any:
     """A short text or a number of 64 bits; None for what says nothing or is neither."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return (value if len(value) <= MOST_TEXT else _marked(value)) or None
     return value or None if isinstance(value, int) and abs(value) < 2**63 else None
@@ -199,16 +233,16 @@ def _scalar(value: Any) -> Any:
 
 def _time(value: Any) -> str | None:
     """Nanoseconds as text."""
-    return None if value in {0, "0", "", None} else _scalar(str(value)) if isinstance(value, int | str) else None
+    return None if value in {0, "0", "", None} else _coded(str(value)) if isinstance(value, int | str) else None
 
 
 def _hex(text: str | None, size: int) -> str | None:
     if not text:
         return None
-    if len(text) == 2 * size:
+    if len(text) == 2 * size and _TOLD.fullmatch(text):
         return text.lower()
     raw = unpacked(text) if len(text) < 4 * size else b""
-    found: str | None = raw.hex() if len(raw) == size else _scalar(text)
+    found: str | None = raw.hex() if len(raw) == size else _coded(text)
     return found
 
 

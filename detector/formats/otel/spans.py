@@ -1,6 +1,5 @@
 """A span of an agent, of whichever encoding, as events are made of it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -10,7 +9,8 @@ import msgspec
 from detector.formats.otel.wire import BadSpanError, Read, Status, is_of_agent, mapping, nanoseconds, unpacked
 from detector.formats.otel.wire import Span as Written
 
-_HEX: Final = re.compile(r"[0-9a-fA-F]+")
+DECIDING: Final = ("gen_ai.operation.name", "gen_ai.tool.name", "mcp.tool.name", "mcp.method.name")
+"""By which acts are told apart: of these no value may hide another."""
 
 
 class Span(msgspec.Struct):
@@ -47,25 +47,35 @@ def span_of(written: Written, origin: Read) -> Span | None:
     """The span; of a span of no agent only its place among the others, None if it has none.
 
     Raises:
-        BadSpanError: A span of an agent without usable ids or times, or with values that nest too deeply.
+        BadSpanError: A span of an agent without usable ids or times, with values that nest too deeply, or that says
+            twice what was done.
     """
     if not is_of_agent(written):
         return _step(written, origin.source.plain)
     status = written.status or Status()
     parent = written.parent_span_id
+    attributes = mapping(written.attributes)
+    if len(attributes) < len(written.attributes or ()):
+        _check_said_once(written)
     return Span(
         trace_id=_id(written.trace_id, "traceId", 16),
         span_id=_id(written.span_id, "spanId", 8),
         parent_id=_id(parent, "parentSpanId", 8) if parent else "",
         start=nanoseconds(written.start_time_unix_nano),
         end=nanoseconds(written.end_time_unix_nano),
-        attributes=mapping(written.attributes),
+        attributes=attributes,
         resource=origin.source.plain,
         events=[(event.name or "", mapping(event.attributes)) for event in written.events or ()],
         error=status.code in {2, "2", "STATUS_CODE_ERROR"},
         message=status.message or "",
         origin=origin,
     )
+
+
+def _check_said_once(written: Written) -> None:
+    for key in DECIDING:
+        if len({msgspec.json.encode(pair.value) for pair in written.attributes or () if pair.key == key}) > 1:
+            raise BadSpanError(f"{key} has two values")
 
 
 def _step(written: Written, resource: Mapping[str, Any]) -> Span | None:
@@ -80,7 +90,12 @@ def _step(written: Written, resource: Mapping[str, Any]) -> Span | None:
 def _id(text: str | None, field: str, size: int) -> str:
     """An id of `size` bytes in lower-case hex; OTLP/JSON has hex, plain protobuf JSON base64."""
     text = text or ""
-    found = text.lower() if len(text) == 2 * size and _HEX.fullmatch(text) else unpacked(text).hex()
-    if len(found) != 2 * size or not found.strip("0"):
-        raise BadSpanError(f"{field} {text[:80]!r} is not {size} bytes in hex or base64")
-    return found
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != size or len(text) != 2 * size:  # hex may have spaces between its bytes
+        raw = unpacked(text)
+    if len(raw) != size or not raw.strip(b"\0"):
+        raise BadSpanError(f"{field} is not {size} bytes in hex or base64, but {len(text)} other characters")
+    return raw.hex()

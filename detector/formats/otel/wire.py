@@ -1,6 +1,7 @@
 """OTLP's spans as its JSON has them: what every encoding is read into and every record of a span is written in.
 
-Fields that no event needs are read as whatever they are, so that nonsense in one refuses no span.
+Fields that no event needs are read as whatever they are, so that nonsense in one refuses no span. Attributes, most
+of what there is, are kept from the garbage collector: they are trees, so counting references is enough.
 """
 
 import base64
@@ -41,7 +42,7 @@ class Pairs(msgspec.Struct):
     values: "list[KeyValue] | None" = None
 
 
-class AnyValue(msgspec.Struct, rename="camel", omit_defaults=True):
+class AnyValue(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """A value in the one field that is set; `redacted` is ours, and unknown to OTLP."""
 
     string_value: str | None = None
@@ -54,7 +55,7 @@ class AnyValue(msgspec.Struct, rename="camel", omit_defaults=True):
     redacted: Redacted | None = None
 
 
-class KeyValue(msgspec.Struct):
+class KeyValue(msgspec.Struct, gc=False):
     """An attribute."""
 
     key: str = ""
@@ -104,22 +105,32 @@ class Resource(msgspec.Struct, omit_defaults=True):
 class Source(msgspec.Struct):
     """What the spans of a resource share: `plain` are its attributes as plain values.
 
-    `written` is the resource as a record of each has it; `redaction` fills it.
+    `whole` says whether all that the resource holds could be read. `written` is the resource as a record of each has
+    it; `redaction` fills it.
     """
 
     resource: Resource
     plain: dict[str, Any]
+    whole: bool = True
     written: bytes | None = None
 
     @classmethod
-    def of(cls, resource: Resource | None) -> "Source":
-        """Of a resource, or of none.
-
-        Raises:
-            BadSpanError: A value nests too deeply.
-        """
+    def of(cls, resource: Resource | None, *, whole: bool = True) -> "Source":
+        """Of a resource, or of none; attributes that nest too deeply are left out."""
         resource = resource or Resource()
-        return cls(resource, mapping(resource.attributes))
+        try:
+            return cls(resource, mapping(resource.attributes), whole)
+        except BadSpanError:
+            readable = [pair for pair in resource.attributes or () if _is_readable(pair)]
+            return cls(Resource(readable), mapping(readable), whole=False)
+
+
+def _is_readable(pair: KeyValue) -> bool:
+    try:
+        mapping((pair,))
+    except BadSpanError:
+        return False
+    return True
 
 
 class Read(NamedTuple):
@@ -190,7 +201,7 @@ def nanoseconds(value: int | str | None) -> int:
         return 0
     found = int(value) if _WHOLE.fullmatch(str(value)) else -1
     if not 0 <= found < 2**64:
-        raise BadSpanError(f"a time is nanoseconds since 1970, not {str(value)[:40]!r}")
+        raise BadSpanError("a time is no nanoseconds since 1970")
     return found
 
 

@@ -18,6 +18,7 @@
 The same finding or alert gives the same bytes.
 """
 
+import math
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +44,20 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 def encode(item: Finding | Alert) -> bytes:
     """A finding or a version of an alert as one line of OCSF JSON."""
-    return _ENCODER.encode(alert_to_ocsf(item) if isinstance(item, Alert) else finding_to_ocsf(item))
+    made = alert_to_ocsf(item) if isinstance(item, Alert) else finding_to_ocsf(item)
+    try:
+        return _ENCODER.encode(made)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_with_whole_letters(made))
+
+
+def _with_whole_letters(value: Any) -> Any:
+    """The same with U+FFFD for each half of a pair of surrogates, which no text in UTF-8 can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_with_whole_letters(key): _with_whole_letters(inner) for key, inner in value.items()}
+    return [_with_whole_letters(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def finding_to_ocsf(finding: Finding) -> dict[str, Any]:
@@ -59,9 +73,9 @@ def finding_to_ocsf(finding: Finding) -> dict[str, Any]:
         "is_alert": finding.suppressed is None and at_least(finding.severity, "SEV3"),
         **confidence(100 if finding.p_value is None else int(100 * (1.0 - min(1.0, finding.p_value)))),
         "message": finding.reason,
-        "finding_info": _without_nothing(
+        "finding_info": {"uid": finding.id}
+        | _without_nothing(
             {
-                "uid": finding.id,
                 "title": f"{finding.detector}: {finding.rule.replace('_', ' ')}",
                 "desc": finding.reason,
                 "types": [finding.detector],
@@ -98,7 +112,7 @@ def alert_to_ocsf(alert: Alert) -> dict[str, Any]:
     closed = alert.status == "resolved"
     activity: Activity = 3 if closed else 1 if alert.version == 1 else 2
     opened, updated = milliseconds(alert.opened_at), milliseconds(alert.updated_at)
-    risk = round(100 * alert.risk)
+    risk = 0 if math.isnan(alert.risk) else round(100 * alert.risk)
     found = event(activity, alert.updated_at, alert.severity) | {
         "status_id": 4 if closed else 1,
         "status": "Resolved" if closed else "New",
@@ -111,9 +125,9 @@ def alert_to_ocsf(alert: Alert) -> dict[str, Any]:
         "start_time": opened,
         "end_time": updated,
         "duration": updated - opened,
-        "finding_info": _without_nothing(
+        "finding_info": {"uid": alert.id}
+        | _without_nothing(
             {
-                "uid": alert.id,
                 "title": alert.title,
                 "desc": alert.reason,
                 "types": list(alert.detectors),

@@ -1,0 +1,35 @@
+"""Which accounts of a cloud are the house's own: those that the operator names, and those whose audit logs it reads."""
+
+from typing import Final
+
+from detector.detectors.base import Context
+from detector.events import Event
+
+OWN_ACCOUNTS: Final = "own accounts"
+"""The name under which the accounts are counted that logs were read of."""
+KEPT_MOST: Final = 16
+
+
+def is_ours(event: Event, context: Context) -> bool:
+    """Whether the other account that a change lets in is the house's own, or one the operator approves of.
+
+    A format gives it as the event's destination, so the operator's lists have told its zone.
+    """
+    account = event.attributes.get("grantee_account")
+    if not isinstance(account, str) or not account:
+        return False
+    to = event.destination
+    if to is not None and to.account == account and to.zone in {"internal", "approved"}:
+        return True
+    return context.priors.users(context.principal.role, OWN_ACCOUNTS, account)[1] > 0
+
+
+def learn_account(event: Event, known: dict[str, None], context: Context) -> None:
+    """Count the account whose log the event is of, once for each principal; `known` are those it was counted for."""
+    account = event.attributes.get("account")
+    if not isinstance(account, str) or not account or account in known:
+        return
+    context.group.add_use(OWN_ACCOUNTS, account)
+    known[account] = None
+    if len(known) > KEPT_MOST:
+        del known[next(iter(known))]

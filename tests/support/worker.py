@@ -1,0 +1,31 @@
+"""`detector run` with less patience: `python -m tests.support.worker CONFIG PATIENCE`, the latter as JSON.
+
+It is the same service in a process of its own; only its time-outs are shorter, so that an outage of ten minutes can
+be had in ten seconds.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import msgspec
+
+from detector import screens
+from detector.cli.common import FAILED, KNOWN
+from detector.config_file import load
+from detector.logs import log_to_stderr
+from detector.service import Patience, Service
+
+
+def main(config: str, patience: str) -> None:
+    """Run it; known errors end it as they end the command."""
+    log_to_stderr(logging.INFO)
+    try:
+        Service(load(Path(config)), patience=msgspec.json.decode(patience, type=Patience)).run()
+    except KNOWN as error:
+        screens.stderr().print(f"detector: {error}", markup=False, highlight=False)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

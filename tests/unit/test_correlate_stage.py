@@ -1,0 +1,50 @@
+"""The live second stage: what it is told, and whom it tells, when its partition comes and goes."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector import assembly, signals
+from detector.alerts import Alert
+from detector.checkpoints import CheckpointStore
+from detector.config import Config
+from detector.correlate_stage import CorrelateStage
+from detector.detectors import REGISTRY
+from detector.metrics import Metrics
+from detector.outputs import Outputs
+from detector.sources.base import Record
+from detector.stages import StageShell
+from tests.support.nouns import a_finding
+from tests.support.score_stage import FakeSource
+
+P0 = ("findings", 0)
+
+
+def test_whoever_repeats_open_alerts_is_told_when_they_come_and_when_they_go(tmp_path: Path) -> None:
+    told: list[str | list[str]] = []
+
+    def restored(alerts: Sequence[Alert]) -> None:
+        told.append([alert.id for alert in alerts])
+
+    def stage() -> CorrelateStage:
+        source = FakeSource([{}], threading.Event(), [P0])
+        shell = StageShell(
+            connect=source.connect,
+            outputs=Outputs([]),
+            checkpoints=CheckpointStore(str(tmp_path), "correlate"),
+            metrics=Metrics(),
+            stop=source.stop,
+            share=float("inf"),
+        )
+        made = CorrelateStage(shell, lambda: assembly.correlator(Config()), restored, lambda: told.append("gone"))
+        made.run()
+        return made
+
+    first = stage()
+    rule = next(iter(REGISTRY["new_endpoint"].rules))
+    finding = signals.encode(a_finding(1, rule=rule, severity="SEV1", score=1.0, p_value=None))
+    (alert,) = first.take({P0: [Record(*P0, 0, None, finding, 0.0)]}, set()).alerts
+    first.on_revoked([P0])
+    assert told == ["gone"]
+    stage()
+    assert told == ["gone", [alert.id]]

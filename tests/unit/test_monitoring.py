@@ -1,0 +1,107 @@
+"""The monitoring server: on loopback, over TLS if wanted, and to whom it says what."""
+
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from detector.config import Metrics
+from detector.monitoring import MonitoringServer, always, server_context
+from tests.support.certificates import Authority
+
+TOKEN = "t0ken-of-the-scraper"  # noqa: S105 - of a server that lives for this test
+
+
+def registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    Counter("seen", "Seen.", registry=made).inc()
+    return made
+
+
+def troubled() -> tuple[bool, Sequence[str]]:
+    return False, ["clickhouse: \x1b[31mrefused\nby db-1.internal"]
+
+
+def ask(
+    server: MonitoringServer, path: str, token: str | None = None, *, tls: ssl.SSLContext | None = None
+) -> tuple[int, str, Mapping[str, str]]:
+    """Status, text and headers of an answer."""
+    client = (
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        if tls is None
+        else http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=tls)
+    )
+    try:
+        client.request("GET", path, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+        answer = client.getresponse()
+        return answer.status, answer.read().decode(), dict(answer.getheaders())
+    finally:
+        client.close()
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    assert Metrics().address == "127.0.0.1"
+    with MonitoringServer(registry(), port=0) as server:
+        assert server.address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", TOKEN[:-1], "tök€n", f"{TOKEN} {TOKEN}"])
+def test_metrics_are_for_those_who_have_the_token(token: str | None) -> None:
+    with MonitoringServer(registry(), port=0, token=TOKEN) as server:
+        given = None if token is None else token.encode().decode("latin-1")
+        status, text, headers = ask(server, "/metrics", given)
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert "seen" not in text
+        assert TOKEN not in text
+        assert "seen_total 1.0" in ask(server, "/metrics", TOKEN)[1]
+
+
+def test_probes_need_no_token_and_give_their_reasons_to_those_who_have_it() -> None:
+    with MonitoringServer(registry(), port=0, token=TOKEN, healthy=always, ready=troubled) as server:
+        assert ask(server, "/healthz")[:2] == (200, "ok\n")
+        assert ask(server, "/readyz")[:2] == (503, "no\n")
+        status, text, _ = ask(server, "/readyz", TOKEN)
+        assert status == 503
+        assert "by db-1.internal" in text
+
+
+def test_what_a_far_side_said_is_no_line_of_its_own_and_no_escape() -> None:
+    with MonitoringServer(registry(), port=0, ready=troubled) as server:
+        _, text, headers = ask(server, "/readyz")
+        assert text == "clickhouse: \ufffd[31mrefused\ufffdby db-1.internal\n"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_it_speaks_tls_and_a_silent_or_plain_client_holds_nobody_up(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("metrics")
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
+    with (
+        MonitoringServer(registry(), port=0, token=TOKEN, tls=server_context(pair.cert, pair.key)) as server,
+        socket.create_connection(("127.0.0.1", server.port)),  # says nothing
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+    ):
+        plain.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert "seen_total 1.0" in ask(server, "/metrics", TOKEN, tls=trusting)[1]
+        assert ask(server, "/metrics", tls=trusting)[0] == 401
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(server, "/metrics", TOKEN, tls=ssl.create_default_context())
+        plain.settimeout(10)
+        assert b"seen" not in plain.recv(1000)
+
+
+def test_a_certificate_and_a_key_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, other = authority.issue("one"), authority.issue("other")
+    for cert, key in ((one.cert, other.key), (tmp_path / "none.pem", one.key)):
+        with pytest.raises(OSError, match="certificate or its key can't be used"):
+            server_context(cert, key)
+
+
+def test_certificate_and_key_are_set_together() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        Metrics(cert_file=Path("cert.pem"))
