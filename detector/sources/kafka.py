@@ -20,7 +20,7 @@ from detector.sources.kafka_consumer import (
     connect,
     generation_of,
 )
-from detector.sources.kafka_hooks import Rebalance, SkippedRecord, free_drained, keep_finished_join, skip_damaged
+from detector.sources.kafka_hooks import Rebalance, SkippedRecord, free_drained, skip_damaged, take_finished_join
 
 __all__ = ["CommitLost", "CommitRetry", "ConsumerSettings", "KafkaSource", "PartitionListener", "SkippedRecord"]
 
@@ -109,7 +109,7 @@ class KafkaSource:
         Raises:
             SourceError: the broker refuses us for good (authorisation, a fenced instance id …).
         """
-        keep_finished_join(self._consumer)
+        take_finished_join(self._consumer)
         free_drained(self._consumer)
         try:
             fetched = self._consumer.poll(timeout_ms=int(timeout * 1000))

@@ -72,15 +72,21 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
             return []
 
 
-def keep_finished_join(consumer: KafkaConsumer) -> None:
-    """Call before each `poll()`: what the group assigned between two polls is taken, not asked for again.
+def take_finished_join(consumer: KafkaConsumer) -> None:
+    """Call before each `poll()`: what the group assigned between two polls is taken, not forgotten or asked for again.
 
     Left alone, kafka-python forgets a join that finished while nobody polled, and joins anew, which makes
-    the whole group rebalance again; members that poll in short bursts then never come to rest.
+    the whole group rebalance again; members that poll in short bursts then never come to rest. Worse, it looks at a
+    join only while there is a reason for one. When partitions are added to a topic, the leader's own assignment
+    takes the reason away; unless it is finished within one poll, nobody takes its result, heartbeats stay off, each
+    commit is refused, and in the end the broker puts the member out.
     """
     coordinator = consumer._coordinator
     task = coordinator._join_task
-    if task is not None and task.is_done:
+    if task is None:
+        return
+    coordinator.request_rejoin()
+    if task.is_done:
         coordinator._join_task = _FinishedJoin(task)
 
 

@@ -50,8 +50,10 @@ def load(deployment: Deployment) -> Iterator[Load]:
 def workers_of() -> Iterator[dict[str, Worker]]:
     """By name; those that still run are killed at the end."""
     workers: dict[str, Worker] = {}
-    yield workers
-    kill_all(workers.values())
+    try:
+        yield workers
+    finally:
+        kill_all(workers.values())
 
 
 def owners(deployment: Deployment, *workers: Worker) -> list[set[int]]:
