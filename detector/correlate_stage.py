@@ -76,6 +76,7 @@ class CorrelateStage(Stage):
             return
         batch.findings.extend(out.findings)
         batch.alerts.extend(out.alerts)
+        batch.exposures.extend(out.exposures)
 
     def _gauge(self) -> None:
         counts: Counter[Severity] = Counter()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector import chains
 from detector.alerts import Alert
+from detector.exposure_versions import ExposureVersion
 from detector.exposures import ExposureLedger
 from detector.findings import Finding
 from detector.incidents import About, Incident, RiskSettings, keys_of
@@ -42,10 +43,11 @@ class CorrelationSettings(BaseModel):
 
 
 class Correlated(msgspec.Struct):
-    """What came of a step: findings that only correlation can see, and new versions of alerts."""
+    """What came of a step: findings that only correlation can see, new versions of alerts and of exposure windows."""
 
     findings: list[Finding] = []
     alerts: list[Alert] = []
+    exposures: list[ExposureVersion] = []
 
 
 class Correlator:
@@ -101,10 +103,10 @@ class Correlator:
         if is_accepted(finding):
             return out
         incident = self._route(finding, out)
-        if incident is None:
-            return out
-        self._take(incident, finding, out)
-        self._tell(incident, finding.time.timestamp(), out)
+        if incident is not None:
+            self._take(incident, finding, out)
+            self._tell(incident, finding.time.timestamp(), out)
+        out.exposures = self.exposures.versions()
         return out
 
     def advance(self, now: float) -> Correlated:
@@ -119,9 +121,9 @@ class Correlator:
             self._tell(incident, due, out)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, incident_id = heapq.heappop(self._deadlines)
-            incident_or_none = self._incidents.get(incident_id)
-            if incident_or_none is not None:
-                self._end_if_quiet(incident_or_none, now, out)
+            if (waiting := self._incidents.get(incident_id)) is not None:
+                self._end_if_quiet(waiting, now, out)
+        out.exposures = self.exposures.versions()
         return out
 
     def _remember(self, finding_id: str) -> None:
@@ -170,13 +172,13 @@ class Correlator:
         gone = next((incident for incident in self._incidents.values() if not incident.version), oldest)
         if gone.version:
             out.alerts.append(self._alert(gone, "resolved", at, resolution="displaced by newer incidents"))
-        self._drop(gone)
+        self._drop(gone, at)
 
     def _merge(self, into: Incident, other: Incident, at: float, out: Correlated) -> None:
         if other.version:
             out.alerts.append(self._alert(other, "resolved", at, resolution=f"merged into {into.id}"))
         into.absorb(other)
-        self.exposures.move(other.id, into.id)
+        self.exposures.move(other.id, into.id, at)
         for key, time in other.keys.items():
             self._join_by(key, into, time)
         del self._incidents[other.id]
@@ -260,13 +262,13 @@ class Correlator:
             closed = incident.quiet_at is not None
             why = "exposure closed" if closed else f"quiet for {duration(self._settings.window)}"
             out.alerts.append(self._alert(incident, "resolved", quiet_at, resolution=why))
-        self._drop(incident)
+        self._drop(incident, now)
 
-    def _drop(self, incident: Incident) -> None:
+    def _drop(self, incident: Incident, at: float) -> None:
         for key in incident.keys:
             if self._by_key.get(key) == incident.id:
                 del self._by_key[key]
-        self.exposures.discard(incident.id)
+        self.exposures.discard(incident.id, at)
         del self._incidents[incident.id]
 
     def snapshot(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from detector.correlation import Correlator
 from detector.detectors import REGISTRY
 from detector.detectors.base import Detector
 from detector.events import Envelope
+from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
 from detector.incidents import About
 from detector.scoring import Scoring, Verdict
@@ -20,7 +21,7 @@ from detector.ticks import Ticker
 
 
 class Step(msgspec.Struct):
-    """What came of one event: how it was taken, the findings (correlation's among them), and alerts.
+    """What came of one event: how it was taken, the findings (correlation's among them), alerts and exposures.
 
     `event_id` is as of `Scored`.
     """
@@ -28,6 +29,7 @@ class Step(msgspec.Struct):
     verdict: Verdict
     findings: list[Finding]
     alerts: list[Alert]
+    exposures: list[ExposureVersion]
     event_id: str = ""
 
 
@@ -59,7 +61,7 @@ class Pipeline:
             self.scoring.open(partition)
             self._open.add(partition)
         scored = self.scoring.step(envelope)
-        step = Step(scored.verdict, [], [], scored.event_id)
+        step = Step(scored.verdict, [], [], [], scored.event_id)
         if scored.verdict != "scored":
             return step
         now = envelope.event.time.timestamp()
@@ -68,9 +70,11 @@ class Pipeline:
             passed = self.correlator.advance(boundary)
             step.findings += passed.findings
             step.alerts += passed.alerts
+            step.exposures += passed.exposures
         for finding in scored.findings:
             self._ticker.found(now)
             correlated = self.correlator.step(finding)
             step.findings += [finding, *correlated.findings]
             step.alerts += correlated.alerts
+            step.exposures += correlated.exposures
         return step

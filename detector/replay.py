@@ -92,6 +92,7 @@ class Replay:
         self._batch.events.append((renamed(envelope, step.event_id) if step.event_id else envelope, step.verdict))
         self._batch.findings += step.findings
         self._batch.alerts += step.alerts
+        self._batch.exposures += step.exposures
 
     def _write(self) -> None:
         for sink in self._sinks:

@@ -12,12 +12,13 @@ import msgspec
 
 from detector.alerts import Alert
 from detector.events import Envelope, Rejected
+from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
 from detector.signals import Signal
 from detector.ticks import Tick
 
-Noun = Literal["events", "findings", "alerts", "rejects", "signals"]
-Item = tuple[Envelope, str] | Finding | Alert | Rejected | Tick
+Noun = Literal["events", "findings", "alerts", "exposures", "rejects", "signals"]
+Item = tuple[Envelope, str] | Finding | Alert | ExposureVersion | Rejected | Tick
 
 
 class SinkUnavailable(Exception):  # noqa: N818 - a state of the far side, not a mistake
@@ -56,6 +57,7 @@ class Batch(msgspec.Struct):
     events: list[tuple[Envelope, str]] = []
     findings: list[Finding] = []
     alerts: list[Alert] = []
+    exposures: list[ExposureVersion] = []
     rejects: list[Rejected] = []
     signals: list[Signal] = []
 
@@ -76,6 +78,7 @@ class Batch(msgspec.Struct):
         self.events.extend(other.events)
         self.findings.extend(other.findings)
         self.alerts.extend(other.alerts)
+        self.exposures.extend(other.exposures)
         self.rejects.extend(other.rejects)
         self.signals.extend(other.signals)
         return self

@@ -2,87 +2,13 @@
 
 import random
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
 
-from detector.alerts import Alert
-from detector.correlation import CorrelationSettings, Correlator
-from detector.events import ActorKind
-from detector.findings import Finding
-from detector.pipeline import about
-from detector.severity import SEVERITIES, Severity
+from detector.severity import SEVERITIES
+from tests.support.correlating import HOUR, at, change, correlator, finding, post, run, touch
 from tests.support.events import START
-
-HOUR = 3600.0
-
-
-def correlator(**settings: Any) -> Correlator:
-    return Correlator(about(), CorrelationSettings(**settings))
-
-
-def finding(
-    seconds: float,
-    detector: str = "new_endpoint",
-    severity: Severity = "SEV3",
-    *,
-    who: str = "agent-1",
-    actor_kind: ActorKind = "agent",
-    entities: tuple[str, ...] = (),
-    **evidence: Any,
-) -> Finding:
-    return Finding(
-        id=f"f-{detector}-{who}-{seconds:g}",
-        time=START + timedelta(seconds=seconds),
-        event_id=f"e-{who}-{seconds:g}",
-        principal=who,
-        principal_kind=actor_kind,
-        role="assistant",
-        session=None,
-        detector=detector,
-        rule=next(iter(about()[detector].rules)),
-        score=1.0,
-        p_value=None,
-        severity=severity,
-        reason=f"{who} did something at {seconds:g}",
-        entities=(f"principal:{who}", *entities),
-        tags=("T1",),
-        evidence=evidence,
-    )
-
-
-def change(seconds: float, *, who: str = "bob", **evidence: Any) -> Finding:
-    shown = {"resource": "db://users", "sensitivity": "restricted", "audience": "org", "audience_count": 4100}
-    shown["opens"] = not evidence.get("closes")
-    return finding(
-        seconds,
-        "permission_change",
-        "SEV4" if evidence.get("closes") else "SEV2",
-        who=who,
-        actor_kind="human",
-        entities=("resource:db://users", "thread:t-1"),
-        **{**shown, **evidence},
-    )
-
-
-def touch(seconds: float, who: str) -> Finding:
-    facts = {"resource": "db://users", "sensitivity": "restricted", "records": 10, "bytes_in": 1000, "before": 0}
-    return finding(
-        seconds, "sensitive_read", "SEV4", who=who, actor_kind="human", entities=("resource:db://users",), **facts
-    )
-
-
-def post(seconds: float, who: str = "advisor") -> Finding:
-    return finding(seconds, "unapproved_action", "SEV3", who=who, entities=("thread:t-1",), kind="publish")
-
-
-def at(seconds: float) -> float:
-    return START.timestamp() + seconds
-
-
-def run(stage: Correlator, *findings: Finding) -> list[Alert]:
-    return [alert for f in findings for alert in stage.step(f).alerts]
 
 
 def test_a_note_is_no_alert_and_a_crowd_of_notes_neither() -> None:
