@@ -11,14 +11,16 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from detector.endpoints import places, segment
-from detector.events import Destination, Event, Zone
+from detector.events import Destination, Event, Permission, Zone
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 KNOWN_MOST: Final = 10_000
 # What is public stays public: a list says whose a place is, not who can read it. What is internal needs no word.
 DOUBTFUL: Final[frozenset[Zone]] = frozenset({"unknown", "external", "approved"})
-
+# How a format says that a permission lets in somebody of another house: by an account, or by an address's domain.
+_ACCOUNT: Final = "grantee_account"
+_OUTSIDE: Final = "grantee_outside"
 
 _SEVERAL: Final = re.compile(r"[,;\s]+")
 _PARTS: Final = re.compile(r"([@/,;\s])")
@@ -205,6 +207,8 @@ class Zones:
         """
         if self._idle:
             return event, None
+        if event.permission is not None:
+            event = self._of_the_house(event, event.permission)
         to = event.destination
         told: Zone = to.zone if to is not None else "unknown" if event.kind == "transfer" else "internal"
         if told not in DOUBTFUL:
@@ -216,6 +220,16 @@ class Zones:
         if zone != told:
             event = msgspec.structs.replace(event, destination=msgspec.structs.replace(to or Destination(), zone=zone))
         return event, told if zone == "approved" else None
+
+    def _of_the_house(self, event: Event, permission: Permission) -> Event:
+        """The event without the word that a stranger was let in, if the lists vouch for whom."""
+        account = event.attributes.get(_ACCOUNT)
+        whom = permission.grantee if event.attributes.get(_OUTSIDE) is True else None
+        whom = account if isinstance(account, str) else whom
+        if not whom or self.vouched(whom) is None:
+            return event
+        kept = {name: value for name, value in event.attributes.items() if name not in {_ACCOUNT, _OUTSIDE}}
+        return msgspec.structs.replace(event, attributes=kept)
 
     def fill(self, event: Event) -> Event:
         """The event with the zone of its destination, where its source does not know it; itself if it stays unknown.

@@ -1,4 +1,4 @@
-"""Which accounts of a cloud are the house's own: those that the operator names, and those whose audit logs it reads."""
+"""Which accounts of a cloud are the house's own by themselves: those whose audit logs it reads."""
 
 from typing import Final
 
@@ -11,16 +11,13 @@ KEPT_MOST: Final = 16
 
 
 def is_ours(event: Event, context: Context) -> bool:
-    """Whether the other account that a change lets in is the house's own, or one the operator approves of.
+    """Whether the other account that a change lets in is one whose logs are read here.
 
-    A format gives it as the event's destination, so the operator's lists have told its zone.
+    Those that the operator's lists vouch for come without `grantee_account`: see `detector.destinations.Zones`.
     """
     account = event.attributes.get("grantee_account")
     if not isinstance(account, str) or not account:
         return False
-    to = event.destination
-    if to is not None and to.account == account and to.zone in {"internal", "approved"}:
-        return True
     return context.priors.users(context.principal.role, OWN_ACCOUNTS, account)[1] > 0
 
 

@@ -15,7 +15,10 @@ MOST_DEPTH: Final = 12
 
 Role = Literal["value", "text", "key"]
 Leaf = tuple[Role, str, str]
-"""What it is, the innermost key it stands under ("" without one), and the text. A `key` names something itself."""
+"""What it is, the innermost key it stands under ("" without one), and the text.
+
+A `key` may name something itself; one that is a single plain word, as nearly all are, is passed over.
+"""
 
 _LITERAL: Final = re.compile(
     r"""("(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z))|([{}\[\](),:])|([^\s{}\[\](),:"']++)""", re.DOTALL
@@ -23,7 +26,7 @@ _LITERAL: Final = re.compile(
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _ENTRY: Final = re.compile(
     r"^([ ]*)((?:-[ ]+)*+)"
-    r"(?:([^\s:'\"\[\]{}#&*!|>%`-][^:\n'\"]{0,80}|'[^'\n]{1,80}'|\"[^\"\n\\]{1,80}\"):(?=[ \n]|\Z)[ ]*)?"
+    r"(?:([^\s:'\"\[\]{}#&*!|>%`-][^:\n'\"]{0,80}+|'[^'\n]{1,80}'|\"[^\"\n\\]{1,80}\"):(?=[ \n]|\Z)[ ]*)?"
     r"('(?:[^']|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^\n]*+)([^\n]*+)\n?",
     re.MULTILINE | re.DOTALL,
 )
@@ -48,18 +51,28 @@ def looks_structured(text: str) -> bool:
     return text[:1] in {"{", "["} and text[-1:] in {"}", "]"}
 
 
-def of_structure(value: Any, key: str = "") -> Iterator[Leaf]:
-    """The leaves of decoded JSON, of repeated names the first; what nests deeper than `MOST_DEPTH` is running text."""
+def of_structure(value: Any, key: str = "", *, unwrap: bool = False) -> Iterator[Leaf]:
+    """The leaves of decoded JSON, of repeated names the first; what nests deeper than `MOST_DEPTH` is running text.
+
+    Args:
+        value: What was decoded.
+        key: What it stands under.
+        unwrap: Take texts that are JSON themselves for what they hold, once.
+    """
     names: set[str] = set()
     levels: list[tuple[bool, Iterator[tuple[str, Any]]]] = [(False, iter([(key, value)]))]
     while levels:
         is_dict, pairs = levels[-1]
         for name, inner in pairs:
-            if is_dict and name not in names:
+            if is_dict and not name.isidentifier() and name not in names:
                 names.add(name)
                 yield "key", "", name
             if isinstance(inner, str):
-                yield "value", name, inner
+                found = structure(inner) if unwrap and looks_structured(inner) else None
+                if found is None:
+                    yield "value", name, inner
+                else:
+                    yield from of_structure(found, name)
             elif isinstance(inner, dict | list):
                 if len(levels) > MOST_DEPTH:
                     yield "text", name, _flat(inner)
@@ -115,13 +128,13 @@ def of_lines(text: str) -> list[Leaf] | None:
     begun, deeper = "", 0  # a value that lines may continue, and how far they are indented at least
     more: list[str] = []
     for space, dashes, name, value, rest in _entries(text):
-        if not (name or dashes or value or rest):
-            continue
-        if begun and len(space) > deeper:
+        if begun and len(space) > deeper and (name or dashes or value or rest):
             more.append(f"{dashes}{name}: {value}{rest}" if name else f"{dashes}{value}{rest}")
             continue
         if not (name or dashes):
-            return None
+            if value or rest:
+                return None
+            continue
         if more:
             leaves[-1] = "text", leaves[-1][1], "\n".join((begun, *more))
             more = []
@@ -132,7 +145,7 @@ def of_lines(text: str) -> list[Leaf] | None:
         if name:
             key = name.strip("'\"") or key
             levels.append((indent, key))
-            if key not in names:
+            if not key.isidentifier() and key not in names:
                 names.add(key)
                 leaves.append(("key", "", key))
         begun, deeper = value + rest, indent if name else len(space)

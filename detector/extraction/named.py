@@ -30,7 +30,7 @@ def named_in_arguments(arguments: str | dict[str, Any] | list[Any]) -> tuple[Nam
     """
     if isinstance(arguments, str):
         return _distinct(_named(_argument_leaves(arguments[:_MOST_ARGUMENTS].strip())))
-    return _distinct(_named(_unwrapped(leaves.of_structure(arguments))))
+    return _distinct(_named(leaves.of_structure(arguments, unwrap=True)))
 
 
 def named_in_result(text: str) -> tuple[Named, ...]:
@@ -56,20 +56,10 @@ _named_in_short: Final = lru_cache(maxsize=256)(_named_in_long)
 def _argument_leaves(text: str) -> Iterator[Leaf]:
     found = leaves.structure(text)
     if found is not None:
-        return _unwrapped(leaves.of_structure(found))
+        return leaves.of_structure(found, unwrap=True)
     if text[:1] in {"{", "["}:
         return leaves.of_literal(text)
     return iter([("value", "", text)])
-
-
-def _unwrapped(found: Iterable[Leaf]) -> Iterator[Leaf]:
-    """Leaves, with those that are JSON themselves replaced by their own, once."""
-    for leaf in found:
-        inner = leaves.structure(leaf[2]) if leaf[0] == "value" and leaves.looks_structured(leaf[2]) else None
-        if inner is None:
-            yield leaf
-        else:
-            yield from leaves.of_structure(inner, leaf[1])
 
 
 def _result_leaves(text: str) -> Iterable[Leaf]:
@@ -106,16 +96,16 @@ def _named(found: Iterable[Leaf], *, of_result: bool = False) -> Iterator[Named]
     """Fields first, then prose: however long the prose, it can't keep a field from being read."""
     running: list[tuple[str, str]] = []
     for role, key, text in found:
-        if role == "key":
-            fields, is_prose = _key(text), False
-        elif role == "text":
-            fields, is_prose = (), True
-        else:
+        if role == "value":
             fields, is_prose = (_short_field if len(text) <= _SHORT else _field)(key, text, of_result)
-        if fields:
-            yield from fields
-        if is_prose:
+            if fields:
+                yield from fields
+            if is_prose:
+                running.append((key, text))
+        elif role == "text":
             running.append((key, text))
+        else:
+            yield from _key(text)
     left = MOST_TEXT
     for key, text in running:
         addressed = not of_result and entities.kind_of_key(key) is not None and "\n" not in text
@@ -157,15 +147,17 @@ def _distinct(found: Iterable[Named]) -> tuple[Named, ...]:
     kept: dict[Named, None] = {}
     weak = 0
     for item in found:
-        if item in kept:
+        before = len(kept)
+        kept[item] = None
+        if len(kept) == before:
             continue
         if item.kind not in _WEAK:
-            kept[item] = None
             if len(kept) - weak >= MOST_NAMED:
                 break
         elif weak < MOST_NAMED:
-            kept[item] = None
             weak += 1
+        else:
+            del kept[item]
     room = MOST_NAMED - (len(kept) - weak)
     if weak <= room:
         return tuple(kept)

@@ -38,25 +38,23 @@ def _in_marked(text: str, key: str, addressed: bool, marked: re.Pattern[str], fi
     if "\\n" in text:  # escaped once too often, as models do
         text = text.replace("\\n", " ")
     counted = False  # whether a word ends as the first group of an account in groups does
-    for written in _words_with(marked, text, first):
-        counted = counted or written[-1].isdigit()
-        in_word = _in_short_word if len(written) <= _SHORT else _in_word
-        for kind, value in in_word(written[: 4 * entities.MOST_VALUE], addressed):
-            yield Named(kind, value, key)
-    for kind, value in entities.with_spaces(text, grouped=counted):
-        yield Named(kind, value, key)
-
-
-def _words_with(marked: re.Pattern[str], text: str, first: int) -> Iterator[str]:
-    """The words, as `split` has them, that hold a mark, the first of them at `first`; others are passed over."""
     last = 0
     for match in marked.finditer(text, first):
         start, end = match.span()
         before = text[last:start]
-        if before and not before[-1].isspace():
+        if before and not before[-1].isspace():  # the word began before its mark; those without one are passed over
             start -= len(before.rsplit(None, 1)[-1])
-        yield text[start:end]
-        last = end
+        written, last = text[start:end], end
+        counted = counted or written[-1].isdigit()
+        found = (
+            _in_short_word(written, addressed)
+            if len(written) <= _SHORT
+            else _in_word(written[: 4 * entities.MOST_VALUE], addressed)
+        )
+        for kind, value in found:
+            yield Named(kind, value, key)
+    for kind, value in entities.with_spaces(text, grouped=counted):
+        yield Named(kind, value, key)
 
 
 def _in_word(written: str, addressed: bool) -> tuple[tuple[NamedKind, str], ...]:

@@ -54,7 +54,10 @@ def _add(found: dict[str, None], text: str, most: int) -> None:
         if len(found) >= most:
             return
     for token in islice(dict.fromkeys(_tokens(text)), most + _MOST_CUT):
-        word = token if token.isalnum() else token.strip(EDGE)
+        if token.isalnum():
+            found[token[:_MOST_WORD]] = None
+            continue
+        word = token.strip(EDGE)
         if word:
             found[word[:_MOST_WORD]] = None
         if not word.isalnum():

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from detector.events import Audience, Change, Destination, Kind, Permission, Reason, Reject, Sensitivity
-from detector.formats.parts import Decoded, Part, named
+from detector.formats.parts import Decoded, Part, each_alone
 from detector.formats.repair import is_repairable, repaired
 
 MAX_BYTES: Final = 4 << 20
@@ -137,8 +137,7 @@ def few(records: Sequence[RecordT]) -> Sequence[RecordT]:
 
 def parts_of(raw: bytes, events: Callable[[bytes], Decoded]) -> tuple[Part, ...]:
     """The parts that one record of several makes: its events, or the reject of it."""
-    found = read(raw, events)
-    return (Part(found, raw),) if isinstance(found, Reject) else named(found, raw)
+    return each_alone(read(raw, events), raw)
 
 
 def when(value: str | float | None) -> datetime:

@@ -23,6 +23,7 @@ from detector.events import Event, Reject
 from detector.formats.audit import UNDATED, BadRecordError, digest, few, kept, parts_of, read, text, when
 from detector.formats.auto import Auto
 from detector.formats.parts import Decoded, Part, named
+from detector.formats.values import BOM
 
 _URI_REFERENCE: Final = re.compile(r"[^\s<>\"{}|\\^`]+")
 _NO_PROSE: Final = re.compile(r"\S{1,256}")
@@ -151,7 +152,7 @@ def _identity(envelope: _CloudEvent) -> tuple[str, str]:
 
 
 def _data(envelope: _CloudEvent) -> bytes:
-    """What is in it.
+    """What is in it, without the BOM that it may begin with.
 
     Raises:
         BadRecordError: Nothing is, or it is no base64.
@@ -161,12 +162,12 @@ def _data(envelope: _CloudEvent) -> bytes:
         if data != b"null":
             raise BadRecordError("both `data` and `data_base64`")
         try:
-            return base64.b64decode(envelope.data_base64, validate=True)
+            return base64.b64decode(envelope.data_base64, validate=True).removeprefix(BOM)
         except (binascii.Error, ValueError) as error:
             raise BadRecordError(f"`data_base64` is no base64: {error}") from None
     if data == b"null":
         raise BadRecordError("a CloudEvent without data")
-    return msgspec.json.decode(data, type=str).encode() if data.startswith(b'"') else data
+    return msgspec.json.decode(data, type=str).encode().removeprefix(BOM) if data.startswith(b'"') else data
 
 
 def _name(source: str, key: str, place: int) -> str:

@@ -28,6 +28,11 @@ def events_of(decoded: Iterable[Event | Part]) -> tuple[Event, ...]:
     return tuple(content for content in contents if isinstance(content, Event))
 
 
+def each_alone(found: Decoded, raw: bytes) -> tuple[Part, ...]:
+    """What became of one record of several: the parts that it makes, or the reject of it."""
+    return (Part(found, raw),) if isinstance(found, Reject) else named(found, raw)
+
+
 def named(decoded: tuple[Event | Part, ...], raw: bytes, name: str = "") -> tuple[Part, ...]:
     """All of a message or record as parts: what has no bytes of its own has all of them, what no format this one."""
     if len(decoded) == 1 and isinstance(decoded[0], Event):

@@ -12,10 +12,10 @@ import msgspec
 
 from detector.events import Reject
 from detector.formats.audit import MAX_BYTES, MAX_RECORDS, TooManyRecordsError, few
-from detector.formats.parts import Decoded, Part, named
+from detector.formats.parts import Decoded, each_alone
 from detector.formats.repair import repaired
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 _VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
 _MAY_HOLD_SEVERAL: Final = frozenset({"not_json", "not_utf8"})
@@ -31,7 +31,7 @@ def of_values(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:
     """
 
     def decoded(raw: bytes) -> Decoded:
-        own = raw.removeprefix(_BOM)
+        own = raw.removeprefix(BOM)
         found = decode(own)
         if not isinstance(found, Reject):
             return found
@@ -41,15 +41,10 @@ def of_values(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:
             except TooManyRecordsError as error:
                 return Reject("too_large", str(error), raw)
             if values:
-                return tuple(part for value in values for part in _parts(decode, value))
+                return tuple(part for value in values for part in each_alone(decode(value), value))
         return Reject(found.reason, found.detail, raw)
 
     return decoded
-
-
-def _parts(decode: Callable[[bytes], Decoded], raw: bytes) -> tuple[Part, ...]:
-    found = decode(raw)
-    return (Part(found, raw),) if isinstance(found, Reject) else named(found, raw)
 
 
 def _first_values(raw: bytes) -> Sequence[bytes]:

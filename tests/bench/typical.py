@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from detector.events import Actor, Destination, Event, Target
+from tests.bench import contents
 from tests.support import audit_logs, cloudtrail, kubernetes, ocsf, otel
 from tests.support.events import event
 
@@ -24,19 +25,7 @@ class Typical(NamedTuple):
 
 
 _BATCH: Final = 20
-_DIFFERENT: Final = 40  # messages: their texts are more than any cache holds
-
-_MAIL: Final = (
-    "- id: '{n}'\n  sender: ines.conti@corp.example\n  recipients:\n  - ann@corp.example\n  subject: Audit\n"
-    "  body: The figures of the third quarter are with the auditors now, and they ask for the contracts with our two\n"
-    "    partners. Could you send them the signed versions by Friday, please, and put me in copy? The folder is\n"
-    "    files.corp.example/contracts/2026, and the open points are on the second page.\n  read: true\n"
-)
-_ASKED: Final = (
-    "Please go through the mails that came in today about the audit, list what is still open in a table with the name"
-    " of whoever has to do it, and send the table to ann@corp.example. "
-)
-
+_DIFFERENT: Final = 4000  # messages: more than any cache holds of what is in them
 
 _TOOL: Final = {
     "gen_ai.tool.name": "search_mail",
@@ -70,28 +59,14 @@ def native_event() -> Event:
     )
 
 
-def spans(number: int, *, contents: bool) -> bytes:
-    """Tool calls, and a chat for every ninth of them; with `contents` no two texts alike, whatever the `number`.
-
-    By the conventions contents are captured only where somebody asked for it: some 300 bytes of arguments, a
-    kilobyte that came back.
-    """
+def spans() -> bytes:
+    """Tool calls, and a chat for every ninth, without contents: by the conventions these are captured on demand."""
     found = []
     for n in range(_BATCH):
-        place = _BATCH * number + n
         if n % 10 == 0:
-            words = [{"role": "user", "parts": [{"type": "text", "content": f"Case {place}. {_ASKED * 4}"}]}]
-            told = {"gen_ai.input.messages": msgspec.json.encode(words).decode()}
-            found.append(otel.span("chat", n + 1, **_MODEL, **(told if contents else {})))
-            continue
-        sent = {"query": f"audit {place}", "folder": "inbox", "recipients": ["ann@corp.example"], "page": n,
-                "note": "only what is open, newest first; skip what was answered already by others"}  # fmt: skip
-        told = {
-            "gen_ai.tool.call.arguments": msgspec.json.encode(sent).decode(),
-            "gen_ai.tool.call.result": "".join(_MAIL.format(n=3 * place + i) for i in range(2)),
-        }
-        called = {**_TOOL, "gen_ai.tool.call.id": f"call_{place}"}
-        found.append(otel.span("execute_tool", n + 1, **called, **(told if contents else {})))
+            found.append(otel.span("chat", n + 1, **_MODEL))
+        else:
+            found.append(otel.span("execute_tool", n + 1, **{**_TOOL, "gen_ai.tool.call.id": f"call_{n}"}))
     return otel.message(*found)
 
 
@@ -113,8 +88,8 @@ def trail() -> bytes:
 def messages() -> dict[str, Typical]:
     """By what is measured."""
     encode = msgspec.json.encode
-    plain, bare = encode(native_event()), spans(0, contents=False)
-    full = [spans(n, contents=True) for n in range(_DIFFERENT)]
+    plain, bare = encode(native_event()), spans()
+    sizes = {f"otel ({name})": Typical.of(*map(make, range(_DIFFERENT))) for name, make in contents.SIZES.items()}
     asked = kubernetes.audited("list", "pods", namespace="web", requestURI="/api/v1/namespaces/web/pods?limit=500")
     around = {"specversion": "1.0", "id": "A-1", "source": "/agents", "type": "example.agent.event",
               "datacontenttype": "application/json", "data": msgspec.Raw(plain)}  # fmt: skip
@@ -122,7 +97,8 @@ def messages() -> dict[str, Typical]:
         "native": Typical.of(plain),
         "otel": Typical.of(bare, records=_BATCH),
         "otel (protobuf)": Typical((otel.protobuf(bare),), _BATCH, (bare,)),
-        "otel (contents)": Typical.of(*full, records=_BATCH),
+        **sizes,
+        "otel (contents)": Typical.of(*map(contents.batch, range(_DIFFERENT // _BATCH)), records=_BATCH),
         "cloudtrail": Typical.of(trail(), records=_BATCH),
         "kubernetes": Typical.of(encode(asked)),
         "gcp_audit": Typical.of(audit_logs.gcp("storage.objects.get", "storage", "projects/_/buckets/corp/objects/a")),

@@ -1,5 +1,6 @@
 """The CloudEvents envelope: what it must have, what may be in it, and what it gives to the events within."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,13 @@ def test_data_comes_as_json_as_text_and_as_bytes(raw: bytes) -> None:
     assert part.raw == raw
     assert isinstance(part.content, Event)
     assert (part.content.id, part.content.kind) == ("own", event().kind)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda raw: cloudevent_of_text(raw.decode()), cloudevent_of_bytes], ids=["text", "bytes"]
+)
+def test_data_may_begin_with_a_bom(make: Callable[[bytes], bytes]) -> None:
+    assert only(make(b"\xef\xbb\xbf" + NATIVE)).id == "own"
 
 
 def undated(**fields: Any) -> bytes:

@@ -153,7 +153,7 @@ def test_no_request_body_is_kept() -> None:
         assert hidden not in msgspec.json.encode(event).decode()
 
 
-ENVELOPES: Final = {
+ENVELOPES: Final[dict[str, dict[str, Any]]] = {
     "single": record("s3:DeleteBucket", {"bucketName": "b"}),
     "file": {"Records": [record("s3:DeleteBucket", {"bucketName": "b"})]},
     "bridge": {
@@ -177,6 +177,9 @@ ENVELOPES: Final = {
         ],
     },
 }
+
+
+ENVELOPES["bridge, as a pipe may write it"] = ENVELOPES["bridge"] | {"detail-type": "aws api call via cloudtrail"}
 
 
 @pytest.mark.parametrize("name", ENVELOPES)

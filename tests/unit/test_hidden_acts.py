@@ -182,6 +182,24 @@ def test_several_values_in_one_message_are_read(between: bytes) -> None:
     assert read("otel", between.join([message(SPAN)] * 3)) == ["delete_x"] * 3
 
 
+def test_capitals_hide_no_act_of_an_agent() -> None:
+    told = {pair["key"]: pair["value"] for pair in SPAN["attributes"]}
+    for way in (str.upper, str.title):
+        loud = SPAN | {"attributes": [{"key": way(key), "value": value} for key, value in told.items()]}
+        one = SPAN | {
+            "attributes": [*SPAN["attributes"], {"key": way("gen_ai.tool.name"), "value": any_value("get_x")}]
+        }
+        for name in ("otel", "auto"):
+            assert read(name, message(loud)) == ["delete_x"]
+            assert read(name, message(one)) == ["wrong_shape"], "two values of what was done"
+
+
+def test_no_time_of_a_spans_event_stops_the_reading() -> None:
+    for odd in ([1], {"a": 1}, True, 1.5, None, "x"):
+        raw = message(SPAN | {"events": [{"name": "exception", "timeUnixNano": odd, "attributes": []}]})
+        assert read("otel", raw) == ["delete_x"]
+
+
 def test_a_line_that_is_no_json_hides_no_other() -> None:
     trail = json.dumps(TRAIL).encode()
     assert read("auto", b"\n".join([trail, b'{"a', trail, b"]", trail])) == [

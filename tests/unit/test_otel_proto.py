@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from detector.events import Event, Reject
-from detector.formats.otel import MAX_BYTES, MOST_SPANS, decode
+from detector.formats.audit import MAX_BYTES
+from detector.formats.otel import MOST_SPANS, decode
 from detector.formats.otel.otlp_proto import is_proto
 from detector.formats.parts import Decoded, Part, events_of
 from tests.support.checks import must_fail

@@ -5,13 +5,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from detector import assembly
 from detector.config import Config
 from detector.destinations import DestinationSettings
 from detector.detectors.base import START
 from detector.events import Envelope, Event
-from tests.support import cloudtrail
+from detector.formats.gcp_audit import decode as gcp_audit
+from detector.formats.parts import events_of
+from tests.support import audit_logs, cloudtrail
+from tests.support.audit_logs import deltas
 
 OWN, STRANGE = cloudtrail.OTHER, "777788889999"
 
@@ -53,6 +57,26 @@ def test_accounts_on_the_operators_lists_are_of_the_house() -> None:
     for destinations in (DestinationSettings(internal=(OWN,)), DestinationSettings(approved=(OWN,))):
         config = Config(destinations=destinations)
         assert severities(config, trust(OWN), trust(STRANGE, 1)) == ["", "SEV2"]
+
+
+@pytest.mark.parametrize("rule", [OWN, ".acme.example"])
+def test_so_is_whoever_a_bucket_policy_or_a_project_lets_in(rule: str) -> None:
+    """The bucket itself is on no list, and a person has no account but an address."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{OWN}:root"}, "Action": "s3:GetObject"}
+    bucket = at(0, "s3:PutBucketPolicy", {"bucketName": "b", "bucketPolicy": cloudtrail.policy(statement)})
+    change = deltas(("ADD", "roles/viewer", "user:bob@acme.example"))
+    by = {"principalEmail": "ann@corp.example"}
+    raw = audit_logs.gcp("SetIamPolicy", "cloudresourcemanager", serviceData=change, authenticationInfo=by)
+    decoded = gcp_audit(raw)
+    assert isinstance(decoded, tuple)
+    (person,) = events_of(decoded)
+    assert bucket.attributes["grantee_account"] == OWN
+    assert person.attributes["grantee_outside"] is True
+    known = Config(destinations=DestinationSettings(internal=(rule,)))
+    assert severities(Config(), bucket) == ["SEV2"]
+    assert severities(Config(), person) == ["SEV3"]
+    assert (severities(known, bucket) == [""]) is (rule == OWN)
+    assert (severities(known, person) == [""]) is (rule != OWN)
 
 
 def test_accounts_whose_trails_are_read_are_of_the_house_from_the_next_hour_on() -> None:

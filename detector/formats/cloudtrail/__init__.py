@@ -57,7 +57,7 @@ def _events(raw: bytes) -> tuple[Event | Part, ...]:
         texts = (item.message or "" for item in message.log_events)
         return each([text.encode() for text in texts if '"eventName"' in text], _record)  # there may be other lines
     if message.detail_type is not None:
-        return _record(0, bytes(message.detail)) if message.detail_type.endswith("via CloudTrail") else ()
+        return _record(0, bytes(message.detail)) if message.detail_type.lower().endswith("via cloudtrail") else ()
     raise BadRecordError("no CloudTrail: neither eventName nor Records, logEvents or a detail-type")
 
 

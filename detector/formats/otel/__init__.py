@@ -15,9 +15,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-import msgspec
-
 from detector.events import Reject
+from detector.formats.audit import TooManyRecordsError, read
 from detector.formats.otel.events import to_event
 from detector.formats.otel.otlp_json import refusal, spans_of_json
 from detector.formats.otel.otlp_proto import is_proto, spans_of_proto
@@ -27,7 +26,6 @@ from detector.formats.otel.traces import with_owners
 from detector.formats.otel.wire import BadSpanError, Read
 from detector.formats.parts import Decoded, Part
 
-MAX_BYTES: Final = 4 << 20
 MOST_SPANS: Final = 20_000
 
 
@@ -44,23 +42,21 @@ def decode(raw: bytes, keep_content: bool = False) -> Decoded:
     >>> decode(b'{"resourceSpans": []}')
     ()
     """
-    if not raw.strip():
-        return Reject("empty", "the message has no content", raw)
-    if len(raw) > MAX_BYTES:
-        return Reject("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read", raw)
-    try:
-        spans = list(islice(spans_of_proto(raw) if is_proto(raw) else spans_of_json(raw), MOST_SPANS + 1))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadSpanError) as error:
-        return refusal(error, raw)
-    if len(spans) > MOST_SPANS:
-        return Reject("too_large", f"more than {MOST_SPANS} spans in a message", raw)
-    return tuple(_parts(spans, keep_content=keep_content))
+    spans = read(raw, _spans)
+    return spans if isinstance(spans, Reject) else tuple(_parts(spans, keep_content=keep_content))
 
 
-def _parts(read: Sequence[Read], *, keep_content: bool) -> Iterator[Part]:
+def _spans(raw: bytes) -> list[Read]:
+    found = list(islice(spans_of_proto(raw) if is_proto(raw) else spans_of_json(raw), MOST_SPANS + 1))
+    if len(found) > MOST_SPANS:
+        raise TooManyRecordsError(f"more than {MOST_SPANS} spans in a message")
+    return found
+
+
+def _parts(origins: Sequence[Read], *, keep_content: bool) -> Iterator[Part]:
     spans: list[Span] = []
     refused: list[Part] = []
-    for origin in read:
+    for origin in origins:
         span = _understood(origin)
         if isinstance(span, Reject):
             refused.append(_refused(origin, span, keep_content=keep_content))

@@ -135,6 +135,11 @@ def _strangest(among: Sequence[Named], own: Collection[str]) -> str:
 
 
 @lru_cache(maxsize=4096)
+def _is_id(key: str) -> bool:
+    return _ID.search(key) is not None
+
+
+@lru_cache(maxsize=4096)
 def _is_sender(key: str) -> bool:
     """Whether what stands under a key is whence something comes."""
     return _FROM.search(key) is not None
@@ -152,7 +157,7 @@ def target(span: Span, operation: str, action: str, called: Payload, named: Sequ
         if item.alone and item.kind == "url":
             return Target(item.value if _SCHEME.match(item.value) else f"https://{item.value}", "url")
     for key, value in called.fields.items():
-        if _ID.search(key) and isinstance(value, str | int) and _WORD.fullmatch(str(value)):
+        if _is_id(key) and isinstance(value, str | int) and _WORD.fullmatch(str(value)):
             thing = key[:-2].rstrip("_-").lower()
             return Target(f"{thing or action}:{value}"[:512], thing[:512])
     uri = span.attributes.get("mcp.resource.uri")

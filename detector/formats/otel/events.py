@@ -127,7 +127,8 @@ def _actor(span: Span) -> Actor:
 def _time(span: Span) -> datetime:
     if not span.time:
         raise BadSpanError(f"span {span.id} says no time, neither startTimeUnixNano nor endTimeUnixNano")
-    return _EPOCH + timedelta(microseconds=span.time // 1000)
+    seconds, nanoseconds = divmod(span.time, 1_000_000_000)
+    return _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
 
 
 def _outcome(span: Span) -> Outcome:
@@ -168,11 +169,12 @@ def _short(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Those of the attributes that are numbers or words; what has fields or lists is none of the conventions'."""
     kept: dict[str, Any] = {}
     for key in keys:
-        value = source.get(key)
-        if type(value) is str:
-            kept[key] = value if len(value) <= 512 else value[:512]
-        elif isinstance(value, (int, float)):
-            kept[key] = value
+        if key in source:
+            value = source[key]
+            if type(value) is str:
+                kept[key] = value if len(value) <= 512 else value[:512]
+            elif isinstance(value, (int, float)):
+                kept[key] = value
     return kept
 
 

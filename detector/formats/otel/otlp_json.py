@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,21 @@ class _Message(_ResourceSpans, rename="camel"):
     span_id: Any = None
 
 
+class _OrderlyResource(msgspec.Struct, rename="camel"):
+    resource: msgspec.Raw = msgspec.Raw(b"null")
+    scope_spans: list[_Scope] | None = None
+    instrumentation_library_spans: list[_Scope] | None = None
+
+
+class _Orderly(msgspec.Struct, rename="camel"):
+    """An export request with nothing amiss above its spans: it is taken apart in one go, not level by level."""
+
+    resource_spans: list[_OrderlyResource]
+    scope_spans: None = None
+    instrumentation_library_spans: None = None
+
+
+_ORDERLY: Final = msgspec.json.Decoder(_Orderly)
 _DECODER: Final = msgspec.json.Decoder(_Message)
 _RESOURCE_SPANS: Final = msgspec.json.Decoder(_ResourceSpans)
 _SCOPE: Final = msgspec.json.Decoder(_Scope)
@@ -42,6 +58,7 @@ _SPAN: Final = msgspec.json.Decoder(Span)
 _RESOURCE: Final = msgspec.json.Decoder(Resource | None)
 _ATTRIBUTES: Final = msgspec.json.Decoder(_Resource)
 _ATTRIBUTE: Final = msgspec.json.Decoder(KeyValue)
+_USUAL: Final = 4096
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _IN_SNAKE: Final = re.compile(rb'_(?:spans|(?<="trace_)id)"')  # begins with what is rare, so that it is quick
 
@@ -55,12 +72,25 @@ def spans_of_json(raw: bytes) -> Iterator[Read]:
         RecursionError: Nested too deeply, and never closed.
         BadSpanError: No span where one should be.
     """
-    try:
-        raw, message = _message(raw)
-    except _UNREADABLE as error:
-        if not is_repairable(error):
-            raise
-        raw, message = _message(repaired(raw))
+    for found in (orderly := _orderly(raw)) or ():
+        source = _source(found.resource)
+        for scope in (*(found.scope_spans or ()), *(found.instrumentation_library_spans or ())):
+            yield from _of_scope(scope, source)
+    if orderly is None:
+        yield from _level_by_level(raw)
+
+
+def _orderly(raw: bytes) -> list[_OrderlyResource] | None:
+    if _IN_SNAKE.search(raw) is None:
+        with suppress(*_UNREADABLE):
+            return _ORDERLY.decode(raw).resource_spans
+    return None
+
+
+def _level_by_level(raw: bytes) -> Iterator[Read]:
+    if _IN_SNAKE.search(raw):
+        raw = _in_camel(raw)
+    message = _DECODER.decode(raw)
     if message.resource_spans is None and message.scope_spans is None and message.instrumentation_library_spans is None:
         if message.trace_id is None and message.span_id is None:
             raise BadSpanError("no OTLP traces: neither resourceSpans nor scopeSpans nor a traceId")
@@ -76,12 +106,6 @@ def spans_of_json(raw: bytes) -> Iterator[Read]:
     yield from _of_resource(message)
 
 
-def _message(raw: bytes) -> tuple[bytes, _Message]:
-    if _IN_SNAKE.search(raw):
-        raw = _in_camel(raw)
-    return raw, _DECODER.decode(raw)
-
-
 def _of_resource(found: _ResourceSpans) -> Iterator[Read]:
     source = _source(found.resource)
     for own in (*(found.scope_spans or ()), *(found.instrumentation_library_spans or ())):
@@ -89,12 +113,19 @@ def _of_resource(found: _ResourceSpans) -> Iterator[Read]:
             scope = _SCOPE.decode(own)
         except _UNREADABLE as error:
             yield _refused(error, own)
-            continue
-        for span in scope.spans or ():
-            yield _read(bytes(span), scope.scope, source)
+        else:
+            yield from _of_scope(scope, source)
+
+
+def _of_scope(scope: _Scope, source: Source) -> Iterator[Read]:
+    return (_read(bytes(span), scope.scope, source) for span in scope.spans or ())
 
 
 def _source(raw: msgspec.Raw) -> Source:
+    return _usual_source(bytes(raw)) if len(raw) <= _USUAL else _read_source(raw)
+
+
+def _read_source(raw: bytes | msgspec.Raw) -> Source:
     """What the spans of a resource share, of those of its attributes that can be read."""
     try:
         return Source.of(_RESOURCE.decode(raw))
@@ -106,6 +137,10 @@ def _source(raw: msgspec.Raw) -> Source:
             with suppress(*_UNREADABLE):
                 pairs.append(_ATTRIBUTE.decode(own))
     return Source.of(Resource(pairs), whole=False)
+
+
+# A service says the same of itself in each of its messages.
+_usual_source: Final = lru_cache(maxsize=256)(_read_source)
 
 
 def refusal(error: Exception, raw: bytes) -> Reject:

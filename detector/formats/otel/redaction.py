@@ -47,19 +47,22 @@ _LOOSE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMING: Final = ("traceId", "spanId", "parentSpanId", "kind", "startTimeUnixNano", "endTimeUnixNano")
 _TOLD: Final = re.compile(r"[0-9a-fA-F]{1,32}|SPAN_KIND_[A-Z]{1,16}|STATUS_CODE_[A-Z]{1,16}|[A-Za-z0-9+/]{11,22}={0,2}")
 """Ids, times and numbers as text, and the names of OTLP's own values."""
+_MOST_DIGITS: Final = 32
 _EVENTS: Final = re.compile(r"exception|gen_ai\.[a-z_.]{1,64}")
-_NAMES: Final = (
-    *("gen_ai.operation.name", "mcp.method.name", "gen_ai.tool.name", "mcp.tool.name", "gen_ai.agent.name"),
-    *("gen_ai.request.model", "gen_ai.data_source.id", "gen_ai.prompt.name", "gen_ai.workflow.name"),
+_NAMES: Final = frozenset(
+    {
+        *("gen_ai.operation.name", "mcp.method.name", "gen_ai.tool.name", "mcp.tool.name", "gen_ai.agent.name"),
+        *("gen_ai.request.model", "gen_ai.data_source.id", "gen_ai.prompt.name", "gen_ai.workflow.name"),
+    }
 )
 """Of which the conventions make a span's name: `execute_tool send_email`."""
 
 
 def record(read: Read, *, keep_content: bool) -> bytes:
     """A span's own record: see the module. With its content, the span is as it was read: see `_whole`."""
-    resource = read.source.written
+    resource = read.source.written.get(keep_content)
     if resource is None:
-        resource = read.source.written = _resource(read.source, keep_content=keep_content)
+        resource = read.source.written[keep_content] = _resource(read.source, keep_content=keep_content)
     span = _whole(read) if keep_content else _redacted(read)
     scope = _fields(read.scope, ("name", "version"))
     named = b'"scope":%b,' % msgspec.json.encode(scope) if scope else b""
@@ -233,14 +236,22 @@ def _scalar(value: Any) -> Any:
 
 def _time(value: Any) -> str | None:
     """Nanoseconds as text."""
-    return None if value in {0, "0", "", None} else _coded(str(value)) if isinstance(value, int | str) else None
+    if not isinstance(value, int | str) or value in {0, "0", ""}:
+        return None
+    told = str(value)
+    return told if told.isdecimal() and told.isascii() and len(told) <= _MOST_DIGITS else _coded(told)
 
 
 def _hex(text: str | None, size: int) -> str | None:
     if not text:
         return None
-    if len(text) == 2 * size and _TOLD.fullmatch(text):
-        return text.lower()
+    if len(text) == 2 * size:
+        with suppress(ValueError):
+            raw = bytes.fromhex(text)
+            if len(raw) == size:
+                return raw.hex()
+        if _TOLD.fullmatch(text):
+            return text.lower()
     raw = unpacked(text) if len(text) < 4 * size else b""
     found: str | None = raw.hex() if len(raw) == size else _coded(text)
     return found

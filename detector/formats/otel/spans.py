@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from detector.formats.otel.wire import BadSpanError, Read, Status, is_of_agent, mapping, nanoseconds, unpacked
+from detector.formats.otel.wire import GENAI, BadSpanError, Read, Status, is_of_agent, mapping, nanoseconds, unpacked
 from detector.formats.otel.wire import Span as Written
 
 DECIDING: Final = ("gen_ai.operation.name", "gen_ai.tool.name", "mcp.tool.name", "mcp.method.name")
@@ -55,6 +55,8 @@ def span_of(written: Written, origin: Read) -> Span | None:
     status = written.status or Status()
     parent = written.parent_span_id
     attributes = mapping(written.attributes)
+    if not all(map(str.islower, attributes)):
+        attributes = _in_small_letters(attributes)
     if len(attributes) < len(written.attributes or ()):
         _check_said_once(written)
     return Span(
@@ -72,9 +74,15 @@ def span_of(written: Written, origin: Read) -> Span | None:
     )
 
 
+def _in_small_letters(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes with the keys of the conventions as these have them: capitals must not hide what was done."""
+    lower = ((key.lower(), key, value) for key, value in attributes.items())
+    return {small if small.startswith(GENAI) else key: value for small, key, value in lower}
+
+
 def _check_said_once(written: Written) -> None:
     for key in DECIDING:
-        if len({msgspec.json.encode(pair.value) for pair in written.attributes or () if pair.key == key}) > 1:
+        if len({msgspec.json.encode(pair.value) for pair in written.attributes or () if pair.key.lower() == key}) > 1:
             raise BadSpanError(f"{key} has two values")
 
 

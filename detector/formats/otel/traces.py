@@ -22,7 +22,7 @@ def with_owners(spans: Sequence[Span]) -> list[Span]:
     Args:
         spans: Those of one message in order of time; of several that could tell, the first does.
     """
-    if all(_says(span, _AGENT) and _says(span, _CONVERSATION) for span in spans):
+    if len(spans) < 2 or all(_says(span, _AGENT) and _says(span, _CONVERSATION) for span in spans):
         return list(spans)
     by_id: dict[str, Span] = {}
     for span in spans:

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from detector.events import Reject
+from detector.formats.audit import BadRecordError
 
 GENAI: Final = ("gen_ai.", "mcp.")
 MOST_DEPTH: Final = 32
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
 
 
-class BadSpanError(Exception):
+class BadSpanError(BadRecordError):
     """A span that can't become an event; the text says which and why."""
 
 
@@ -106,13 +107,13 @@ class Source(msgspec.Struct):
     """What the spans of a resource share: `plain` are its attributes as plain values.
 
     `whole` says whether all that the resource holds could be read. `written` is the resource as a record of each has
-    it; `redaction` fills it.
+    it, by whether its content is kept; `redaction` fills it.
     """
 
     resource: Resource
     plain: dict[str, Any]
     whole: bool = True
-    written: bytes | None = None
+    written: dict[bool, bytes] = {}
 
     @classmethod
     def of(cls, resource: Resource | None, *, whole: bool = True) -> "Source":
@@ -144,8 +145,12 @@ class Read(NamedTuple):
 
 
 def is_of_agent(span: Span) -> bool:
-    """Whether an attribute is one of the GenAI or MCP conventions."""
-    return any(pair.key.startswith(GENAI) for pair in span.attributes or ())
+    """Whether an attribute is one of the GenAI or MCP conventions, in capitals or not."""
+    pairs = span.attributes or ()
+    for pair in pairs:  # a generator costs more than what it does here
+        if pair.key.startswith(GENAI):
+            return True
+    return any(pair.key.lower().startswith(GENAI) for pair in pairs)
 
 
 def mapping(pairs: Sequence[KeyValue] | None, depth: int = 0) -> dict[str, Any]:
@@ -199,7 +204,7 @@ def nanoseconds(value: int | str | None) -> int:
     """
     if value is None or value == "":
         return 0
-    found = int(value) if _WHOLE.fullmatch(str(value)) else -1
+    found = value if isinstance(value, int) else int(value) if _WHOLE.fullmatch(value) else -1
     if not 0 <= found < 2**64:
         raise BadSpanError("a time is no nanoseconds since 1970")
     return found
