@@ -13,12 +13,14 @@ from typing import Final
 import msgspec
 import structlog
 
+from detector.bounded import within
 from detector.checkpoints import legacy
 from detector.checkpoints.errors import CheckpointError, CheckpointFenced
 from detector.checkpoints.manifest import FORMAT_VERSION, Key, Manifest, Saved, digest
+from detector.checkpoints.patient import Patient
 from detector.checkpoints.pieces import Part, Piece
 from detector.checkpoints.reader import Checkpoint, Reader
-from detector.checkpoints.storage import Storage, open_storage
+from detector.checkpoints.storage import open_storage
 from detector.checkpoints.tenure import Tenure
 
 log = structlog.get_logger(__name__)
@@ -50,18 +52,33 @@ class CheckpointStore:
         stage: Name of the stage; stages keep apart.
         writer: Tells this process's files from those of all others; drawn at random by default.
         on_damage: Called for each piece or manifest that was missing, damaged, or can't be had together with others.
+        patience: Seconds that opening, and each file that is read, may take.
 
     Raises:
         CheckpointError: Nothing can be kept there; the message says why, and what to do.
     """
 
     def __init__(
-        self, url: str, stage: str, *, writer: str | None = None, on_damage: Callable[[], None] = lambda: None
+        self,
+        url: str,
+        stage: str,
+        *,
+        writer: str | None = None,
+        on_damage: Callable[[], None] = lambda: None,
+        patience: float = 60.0,
     ) -> None:
         self._writer = writer or secrets.token_hex(4)
-        self._files: Storage = open_storage(url, stage, self._writer)
+        try:
+            files = within(patience, lambda: open_storage(url, stage, self._writer))
+        except TimeoutError as error:
+            raise CheckpointError(f"state.url: checkpoints can't be kept there: {error}; does it hang?") from error
+        self._files = Patient(files, patience)
         self._reader = Reader(self._files, on_damage)
         self._tenures: dict[Partition, Tenure] = {}
+
+    def trouble(self) -> str | None:
+        """What is waited for, and how long already, when it is longer than it should be; None otherwise."""
+        return self._files.trouble()
 
     def load(self, partitions: Sequence[Partition], generation: int = 0) -> dict[Partition, Checkpoint | None]:
         """The last whole checkpoints of partitions that are taken over; None where none was ever made.
@@ -78,6 +95,11 @@ class CheckpointStore:
             folder = _folder(*partition)
             try:
                 found[partition] = self._load(partition, folder, generation, names)
+            except TimeoutError as error:
+                raise CheckpointError(
+                    f"{self._files.where(folder)} can't be read: {error}; does the place of `state.url` hang? "
+                    "Nothing was read of the partition"
+                ) from error
             except OSError as error:
                 raise CheckpointError(f"{self._files.where(folder)} can't be read: {error}") from error
         return found

@@ -46,15 +46,22 @@ def load(deployment: Deployment) -> Iterator[Load]:
 
 
 class Watch:
-    """The most of a worker's gauges over a time."""
+    """The most of a worker's gauges over a time; `record` puts them into a report.
 
-    def __init__(self, worker: Worker, sink: str) -> None:
+    That is `--junit-xml FILE -o junit_family=xunit1`.
+    """
+
+    def __init__(self, worker: Worker, sink: str, record: Callable[[str, object], None]) -> None:
         self.queued = self.memory = 0.0
         begun, deadline = worker.metric("process_resident_memory_bytes"), time.monotonic() + OUTAGE_SECONDS
         while time.monotonic() < deadline:
             self.queued = max(self.queued, worker.metric("detector_sink_queue_items", sink=sink))
             self.memory = max(self.memory, worker.metric("process_resident_memory_bytes") - begun)
             time.sleep(0.2)
+        record("memory when it began, MiB", int(begun) >> 20)
+        record("most memory beyond that, MiB", int(self.memory) >> 20)
+        record("memory in the end, MiB", int(worker.metric("process_resident_memory_bytes")) >> 20)
+        record("most items queued", int(self.queued))
 
 
 def bodies(hook: Receiver) -> list[bytes]:
@@ -72,7 +79,13 @@ TROUBLES: Final[dict[str, Callable[[Faults], None]]] = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_the_store_is_in_trouble_for_long(
-    deployment: Deployment, load: Load, url: str, hook: Receiver, clickhouse_front: ClickHouseFront, trouble: str
+    deployment: Deployment,
+    load: Load,
+    url: str,
+    hook: Receiver,
+    clickhouse_front: ClickHouseFront,
+    trouble: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with Worker(deployment, patience=SHORT_QUEUE) as worker:
         until(lambda: worker.ready, worker)
@@ -82,7 +95,7 @@ def test_the_store_is_in_trouble_for_long(
         TROUBLES[trouble](clickhouse_front.faults)
         until(lambda: "clickhouse" in worker.get("/readyz")[1], worker, seconds=30)
         assert worker.get("/readyz")[0] == 503
-        watch = Watch(worker, "clickhouse")
+        watch = Watch(worker, "clickhouse", record_property)
         assert worker.get("/healthz")[0] == 200
         assert worker.metric("detector_sink_up", sink="clickhouse") == 0
         assert worker.metric("detector_sink_failures_total", sink="clickhouse") > 0
@@ -93,21 +106,26 @@ def test_the_store_is_in_trouble_for_long(
         # The store is back: all is made up for.
         clickhouse_front.faults.clear()
         load.stop()
-        until(deployment.is_done, worker)
+        until(deployment.is_done, worker, seconds=120 + OUTAGE_SECONDS)
         assert worker.get("/readyz") == (200, "ok\n")
         assert worker.stop() == 0
     assert_clean(deployment, url, bodies(hook))
 
 
 def test_a_slow_store_holds_reading_back(
-    deployment: Deployment, load: Load, url: str, hook: Receiver, clickhouse_front: ClickHouseFront
+    deployment: Deployment,
+    load: Load,
+    url: str,
+    hook: Receiver,
+    clickhouse_front: ClickHouseFront,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with Worker(deployment, patience=SHORT_QUEUE) as worker:
         until(lambda: worker.ready, worker)
         clickhouse_front.faults.slow(INSERT, 1.5, times=ALWAYS)
         load.start()
         until(lambda: worker.metric("detector_sink_queue_items", sink="clickhouse") > 0, worker)
-        watch = Watch(worker, "clickhouse")
+        watch = Watch(worker, "clickhouse", record_property)
         assert watch.queued <= QUEUE
         until(lambda: worker.metric("detector_consumer_lag") > 0, worker, seconds=30)
         assert worker.get("/healthz")[0] == 200
@@ -186,7 +204,12 @@ def told_since(hook: Receiver, count: int) -> set[tuple[str, int]]:
 
 
 def test_the_broker_is_away(
-    stoppable_broker: Broker, deployment: Deployment, load: Load, url: str, hook: Receiver
+    stoppable_broker: Broker,
+    deployment: Deployment,
+    load: Load,
+    url: str,
+    hook: Receiver,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """With it goes the coordinator of the groups."""
     with Worker(deployment, "one") as one, Worker(deployment, "two") as two:
@@ -194,9 +217,13 @@ def test_the_broker_is_away(
         load.start()
         until(lambda: one.metric("detector_events_total") + two.metric("detector_events_total") > 300, one)
         stoppable_broker.kill()
+        begun = one.metric("process_resident_memory_bytes")
         until(lambda: "kafka" in one.get("/readyz")[1].lower(), one, seconds=60)
         time.sleep(OUTAGE_SECONDS)
         assert one.get("/healthz")[0] == 200
+        grown = one.metric("process_resident_memory_bytes") - begun
+        record_property("memory grown by, MiB", int(grown) >> 20)
+        assert grown < MOST_GROWTH
         stoppable_broker.start()
         seen = one.metric("detector_events_total") + two.metric("detector_events_total")
         until(lambda: one.metric("detector_events_total") + two.metric("detector_events_total") > seen + 300, one)

@@ -1,7 +1,6 @@
 """The event store goes away while events come in: the service says so, waits, and loses and doubles nothing."""
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,6 @@ import pytest
 from detector.store.client import connect
 from tests.support.clickhouse_front import ClickHouseFront
 from tests.support.service import Deployment, Running, until
-from tests.support.store import unique_database
 
 SAMPLE: Final = Path(__file__).parents[2] / "sample_logs" / "inbox_deletion" / "events.ndjson.gz"
 EVENTS: Final = "`events_data`"  # as the client writes it in an insert
@@ -18,18 +16,6 @@ ALL: Final = 10**6
 SECONDS: Final = 40.0
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chdb, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def url(clickhouse_front: ClickHouseFront) -> Iterator[str]:
-    """A store behind HTTP, with a database of its own."""
-    clickhouse_front.faults.clear()
-    database = unique_database()
-    url = clickhouse_front.url(database)
-    yield url
-    clickhouse_front.faults.clear()
-    with connect(url) as store:
-        store.client.command(f"DROP DATABASE {database}", use_database=False)
 
 
 @pytest.fixture

@@ -1,13 +1,20 @@
 """A place of checkpoints, seen from outside, and short ways to save and to load."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import fsspec
+import pytest
 
 from detector.checkpoints import Checkpoint, CheckpointStore, Piece
 
 PARTITION: Final = ("agent-events", 3)
 HOME: Final = "score/agent-events/3"
+
+
+class Crash(BaseException):
+    """The end of a process."""
 
 
 class Home:
@@ -62,3 +69,22 @@ def load(url: str, generation: int = 1, **options: Any) -> Checkpoint | None:
 def told(checkpoint: Checkpoint | None) -> tuple[int, list[Any]] | None:
     """Offset and heads."""
     return None if checkpoint is None else (checkpoint.offset, [part.head for part in checkpoint.parts])
+
+
+@contextmanager
+def crash_after(kept: CheckpointStore, manifests: int) -> Iterator[None]:
+    """The block's save ends with a crash, when it has written so many of its manifests."""
+    real, written = kept._make_valid, 0
+
+    def make_valid(*args: Any) -> None:
+        nonlocal written
+        if written == manifests:
+            raise Crash
+        written += 1
+        real(*args)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kept, "_make_valid", make_valid)
+        with pytest.raises(Crash):
+            yield
+    assert written == manifests

@@ -259,6 +259,19 @@ def show(result: Result) -> None:
         f"told and {one.different} otherwise: here an hour of event time passes in less than a second, so that a "
         "worker that is late by as much tells correlation of things that others left behind"
     )
+    console.print(f"\n{verdict(result)}", markup=False, style="bold green" if result.clean else "bold red")
+
+
+def verdict(result: Result) -> str:
+    """The reckoning in one line."""
+    lost, doubled, different = (
+        sum(getattr(difference, name) for difference in result.differences.values())
+        for name in ("lost", "doubled", "different")
+    )
+    return (
+        f"{'clean' if result.clean else 'NOT CLEAN'}: {result.in_the_log} messages, {len(result.faults)} faults, "
+        f"{result.minutes:g} min, seed {result.seed}; lost {lost}, doubled {doubled}, different {different}"
+    )
 
 
 def main() -> int:

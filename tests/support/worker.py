@@ -1,7 +1,7 @@
 """`detector run` with less patience: `python -m tests.support.worker CONFIG PATIENCE`, the latter as JSON.
 
 It is the same service in a process of its own; only its time-outs are shorter, so that an outage of ten minutes can
-be had in ten seconds.
+be had in ten seconds. It knows `hanging://` as a place for its state.
 """
 
 import logging
@@ -15,11 +15,13 @@ from detector.cli.common import FAILED, KNOWN
 from detector.config_file import load
 from detector.logs import log_to_stderr
 from detector.service import Patience, Service
+from tests.support import hanging_files
 
 
 def main(config: str, patience: str) -> None:
     """Run it; known errors end it as they end the command."""
     log_to_stderr(logging.INFO)
+    hanging_files.register()
     try:
         Service(load(Path(config)), patience=msgspec.json.decode(patience, type=Patience)).run()
     except KNOWN as error:

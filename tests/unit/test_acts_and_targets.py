@@ -1,35 +1,17 @@
 """Single acts on what holds much: by their words, by their targets, and beside what else was found."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from detector.detectors import REGISTRY
 from detector.detectors.base import sample
 from detector.detectors.holdings import exported, lost
-from detector.events import Actor, Approval, Destination, Envelope, Event, Kind, Permission, Sensitivity, Target
-from detector.findings import Finding
-from detector.scoring import Scoring
+from detector.events import Actor, Approval, Destination, Event, Kind, Permission, Sensitivity, Target
+from tests.support.detections import run, told
 
 DAY = 1440.0
 ANN = Actor(id="ann", kind="human")
 YES = Approval(required=True, by="dana")
-
-
-def run(detector: str, events: Sequence[Event]) -> list[tuple[Finding, ...]]:
-    scoring = Scoring([REGISTRY[detector].for_examples()])
-    scoring.open(("t", 0))
-    found = []
-    for offset, event in enumerate(events):
-        scored = scoring.step(Envelope(event, "t", 0, offset, event.time.timestamp(), b""))
-        assert scored.verdict == "scored", scored
-        found.append(scored.findings)
-    return found
-
-
-def told(detector: str, events: Sequence[Event]) -> list[str]:
-    return [f"{each[0].rule} {each[0].severity}" if each else "" for each in run(detector, events)]
 
 
 def act(

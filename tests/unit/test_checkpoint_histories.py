@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from detector.checkpoints import Checkpoint, CheckpointError, CheckpointFenced, CheckpointStore, Piece, store
+from tests.support.checkpoints import Crash
 
 Partition = tuple[str, int]
 
 PARTITIONS: list[Partition] = [("t", 0), ("t", 1), ("t", 2)]
-
-
-class Crash(BaseException):
-    """The end of a process."""
 
 
 class Memory:

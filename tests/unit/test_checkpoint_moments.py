@@ -3,18 +3,13 @@
 import errno
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from detector.checkpoints import CheckpointError, CheckpointStore, Piece
-from tests.support.checkpoints import opened, told
+from tests.support.checkpoints import crash_after, opened, told
 
 A, B = BOTH = [("t", 0), ("t", 1)]
-
-
-class Crash(BaseException):
-    """The end of the process."""
 
 
 def save(kept: CheckpointStore, offset: int, *partitions: tuple[str, int], generation: int = 1) -> None:
@@ -67,39 +62,26 @@ def test_a_folder_restored_from_a_backup_takes_nothing_from_the_others(
     assert offsets(tmp_path, generation) == {A: 1900, B: 3900}
 
 
-def torn(kept: CheckpointStore, offset: int, monkeypatch: pytest.MonkeyPatch, generation: int) -> None:
+def torn(kept: CheckpointStore, offset: int, generation: int) -> None:
     """A crash between the manifest of the first partition and that of the second."""
-    real = kept._make_valid
-
-    def crash(draft: Any, *more: Any) -> None:
-        if draft.folder == "t/1":
-            raise Crash
-        real(draft, *more)
-
-    with monkeypatch.context() as crashing:
-        crashing.setattr(kept, "_make_valid", crash)
-        with pytest.raises(Crash):
-            save(kept, offset, generation=generation)
+    with crash_after(kept, 1):
+        save(kept, offset, generation=generation)
 
 
-def test_crash_upon_crash_all_go_back_to_the_moment_that_all_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_crash_upon_crash_all_go_back_to_the_moment_that_all_have(tmp_path: Path) -> None:
     save(opened(str(tmp_path)), 10)
     for generation in (2, 3, 4):
         worker = opened(str(tmp_path), f"w{generation}")
         assert [told(found) for found in worker.load(BOTH, generation).values()] == [(10, [{"at": 10}])] * 2
-        torn(worker, 10 * generation, monkeypatch, generation)
+        torn(worker, 10 * generation, generation)
         assert offsets(tmp_path, generation + 1) == {A: 10, B: 10}
 
 
-def test_what_has_no_moment_left_is_had_alone_and_told(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_no_moment_left_is_had_alone_and_told(tmp_path: Path, folder: Path) -> None:
     """The last moment is torn, and the one before it lost: better a state without its siblings' than none."""
     kept = opened(str(tmp_path))
     save(kept, 10)
-    torn(kept, 20, monkeypatch, 1)
+    torn(kept, 20, 1)
     for manifest in folder.glob("manifest-*-0000000001-a.json"):
         manifest.write_bytes(b"damaged")
     counted: list[None] = []

@@ -9,7 +9,7 @@ import pytest
 from detector.checkpoints import CheckpointError, CheckpointFenced, Piece
 from detector.checkpoints.manifest import digest
 from detector.checkpoints.tenure import Tenure
-from tests.support.checkpoints import PARTITION, Home, load, opened, save, told
+from tests.support.checkpoints import PARTITION, Home, crash_after, load, opened, save, told
 
 
 def format_1(home: Home, *states: dict[str, Any], version: int = 1) -> None:
@@ -190,31 +190,13 @@ def test_a_zombie_of_an_era_that_came_to_nothing_ends_no_owner(url: str) -> None
     assert told(load(url, 7)) == (20, [{"of": "owner"}])
 
 
-class Crash(BaseException):
-    """The end of the process."""
-
-
 @pytest.mark.parametrize("valid", [0, 1], ids=["before the first manifest", "after the first manifest"])
-def test_after_a_crash_every_partition_is_as_of_one_moment(
-    url: str, monkeypatch: pytest.MonkeyPatch, valid: int
-) -> None:
+def test_after_a_crash_every_partition_is_as_of_one_moment(url: str, valid: int) -> None:
     both = [("t", 0), ("t", 1)]
     kept = opened(url)
     kept.save({partition: (10, Piece({"seen": 1}, whole=True)) for partition in both})
-    real = kept._make_valid
-    made: list[Any] = []
-
-    def crash(draft: Any, *more: Any) -> None:
-        if len(made) == valid:
-            raise Crash
-        made.append(draft)
-        real(draft, *more)
-
-    with monkeypatch.context() as crashing:
-        crashing.setattr(kept, "_make_valid", crash)
-        with pytest.raises(Crash):
-            kept.save({partition: (20, Piece({"seen": 2}, whole=False)) for partition in both})
-    assert len(made) == valid
+    with crash_after(kept, valid):
+        kept.save({partition: (20, Piece({"seen": 2}, whole=False)) for partition in both})
     again = opened(url, "b")
     for partition, found in again.load(both, 1).items():
         assert told(found) == (10, [{"seen": 1}]), partition
@@ -223,20 +205,11 @@ def test_after_a_crash_every_partition_is_as_of_one_moment(
         assert told(opened(url).load([partition], 1)[partition]) == (30, [{"seen": 3}])
 
 
-def test_a_crash_at_the_first_checkpoint_of_all_leaves_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_at_the_first_checkpoint_of_all_leaves_none(url: str) -> None:
     both = [("t", 0), ("t", 1)]
     kept = opened(url)
-    real = kept._make_valid
-
-    def crash(draft: Any, *more: Any) -> None:
-        if draft.folder == "t/1":
-            raise Crash
-        real(draft, *more)
-
-    with monkeypatch.context() as crashing:
-        crashing.setattr(kept, "_make_valid", crash)
-        with pytest.raises(Crash):
-            kept.save({partition: (20, Piece({}, whole=True)) for partition in both})
+    with crash_after(kept, 1):
+        kept.save({partition: (20, Piece({}, whole=True)) for partition in both})
     assert opened(url, "b").load(both, 1) == dict.fromkeys(both)
 
 

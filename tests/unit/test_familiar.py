@@ -7,8 +7,9 @@ import pytest
 
 from detector.detectors import REGISTRY
 from detector.detectors.base import sample
-from detector.events import Actor, ActorKind, Envelope, Event, Target
+from detector.events import Actor, ActorKind, Event, Target
 from detector.scoring import Scoring
+from tests.support.detections import PARTITION, found_by
 
 DAY = 1440.0
 
@@ -25,17 +26,16 @@ def told(events: Iterable[Event], saved_after: int = -1) -> list[str]:
     found: list[str] = []
     scoring = opened()
     for offset, event in enumerate(events):
-        scored = scoring.step(Envelope(event, "t", 0, offset, event.time.timestamp(), b""))
-        assert scored.verdict == "scored", scored
-        found.append(scored.findings[0].severity if scored.findings else "")
+        ((*findings,),) = found_by(scoring, [event])
+        found.append(findings[0].severity if findings else "")
         if offset == saved_after:
-            scoring = opened(scoring.snapshot(("t", 0)))
+            scoring = opened(scoring.snapshot(PARTITION))
     return found
 
 
 def opened(snapshot: Any = None) -> Scoring:
     scoring = Scoring([REGISTRY["mass_deletion"].for_examples()])
-    scoring.open(("t", 0), snapshot)
+    scoring.open(PARTITION, snapshot)
     scoring.settle()
     return scoring
 

@@ -1,35 +1,16 @@
 """Grave single acts and how habit, approval and refusal change what is said of them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from detector.detectors import REGISTRY
 from detector.detectors.base import sample
 from detector.detectors.holdings import exported, held_by
-from detector.events import Actor, Approval, Envelope, Event, Kind, Permission, Target
-from detector.findings import Finding
-from detector.scoring import Scoring
+from detector.events import Actor, Approval, Event, Kind, Permission, Target
+from tests.support.detections import run, told
 
 DAY = 1440.0
 ANN = Actor(id="ann", kind="human")
-
-
-def run(detector: str, events: Sequence[Event]) -> list[tuple[Finding, ...]]:
-    scoring = Scoring([REGISTRY[detector].for_examples()])
-    scoring.open(("t", 0))
-    found = []
-    for offset, event in enumerate(events):
-        scored = scoring.step(Envelope(event, "t", 0, offset, event.time.timestamp(), b""))
-        assert scored.verdict == "scored", scored
-        found.append(scored.findings)
-    return found
-
-
-def told(detector: str, events: Sequence[Event]) -> list[str]:
-    """Rule and severity of the first finding of each event, "" where there is none."""
-    return [f"{each[0].rule} {each[0].severity}" if each else "" for each in run(detector, events)]
 
 
 def act(kind: Kind, action: str, minute: float = 0.0, actor: Actor | None = None, **fields: Any) -> Event:

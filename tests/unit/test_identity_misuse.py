@@ -1,41 +1,26 @@
 """Strange uses of identities: what is news once, what becomes a habit, and credentials used from elsewhere."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
-from detector.detectors import build
 from detector.detectors.base import sample
-from detector.detectors.identity_misuse import IdentityMisuse
 from detector.detectors.signs import client, network
-from detector.events import Actor, ActorKind, Envelope, Event, Target
-from detector.findings import Finding
-from detector.scoring import Scoring
+from detector.events import Actor, ActorKind, Event, Target
+from tests.support import detections
 
 DAY = 1440.0
 HOME, AWAY = "52.1.2.3", "185.4.5.6"
+
+run = partial(detections.run, "identity_misuse")
+told = partial(detections.told, "identity_misuse")
 
 
 def use(minute: float, actor: Actor | None = None, **attributes: Any) -> Event:
     fields = {name: attributes.pop(name) for name in ("kind", "outcome", "action", "id") if name in attributes}
     target = Target(uri="k8s://prod/web/pods/a")
     return sample(minute, actor=actor, target=target, attributes=attributes, **fields)
-
-
-def run(events: Sequence[Event]) -> list[tuple[Finding, ...]]:
-    scoring = Scoring([detector for detector in build() if isinstance(detector, IdentityMisuse)])
-    scoring.open(("t", 0))
-    found = []
-    for offset, event in enumerate(events):
-        scored = scoring.step(Envelope(event, "t", 0, offset, event.time.timestamp(), b""))
-        assert scored.verdict == "scored", scored
-        found.append(scored.findings)
-    return found
-
-
-def told(events: Sequence[Event]) -> list[str]:
-    return [f"{each[0].rule} {each[0].severity}" if each else "" for each in run(events)]
 
 
 def steady(hours: int, **attributes: Any) -> list[Event]:
