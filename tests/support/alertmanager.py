@@ -35,12 +35,12 @@ receivers:
 class Alertmanager:
     """One process; can be stopped and started again, and then has forgotten its alerts, as the real one does."""
 
-    def __init__(self, binary: str, folder: Path, hook: str) -> None:
+    def __init__(self, binary: str, folder: Path, config: str) -> None:
         self._binary = binary
         self._folder = folder
         self._config = folder / "alertmanager.yml"
-        self._config.write_text(_CONFIG.format(hook=hook), encoding="utf-8")
-        self._port = _free_port()
+        self._config.write_text(config, encoding="utf-8")
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
@@ -102,14 +102,17 @@ class Alertmanager:
 
 
 @contextmanager
-def running_alertmanager(folder: Path, hook: str) -> Iterator[Alertmanager]:
-    """An Alertmanager whose notifications go to `hook`; without the program the test is skipped, in CI it fails."""
+def running_alertmanager(folder: Path, hook: str, config: str | None = None) -> Iterator[Alertmanager]:
+    """An Alertmanager whose notifications go to `hook` at once, unless a `config` of its own says where and when.
+
+    Without the program the test is skipped, in CI it fails.
+    """
     binary = shutil.which(_BINARY)
     if binary is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"the Alertmanager tests must run in CI: {_REMEDY}", pytrace=False)
         pytest.skip(_REMEDY)
-    alertmanager = Alertmanager(binary, folder, hook)
+    alertmanager = Alertmanager(binary, folder, config or _CONFIG.format(hook=hook))
     try:
         alertmanager.start()
         yield alertmanager
@@ -117,7 +120,8 @@ def running_alertmanager(folder: Path, hook: str) -> Iterator[Alertmanager]:
         alertmanager.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
