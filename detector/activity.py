@@ -162,21 +162,20 @@ class Activity:
                 self.denied += 1
             else:
                 self.failed += 1
-        self.bytes_out += event.bytes_out
+        sent, target, to = event.bytes_out, event.target, event.destination
+        self.bytes_out += sent
         self.bytes_in += event.bytes_in
         self.records += event.records
         _note(self.actions, event.action)
-        target, to = event.target, event.destination
         if target is not None:
             _note(self.targets, target.uri)
             if target.sensitivity in SENSITIVE:
                 self.sensitive += 1
-        if to is not None:
-            name = destination_name(event)
+        if to is not None and (name := to.host or to.account or to.recipient):
             _note(self.destinations, name)
-            if name and to.zone in OUTSIDE:
+            if to.zone in OUTSIDE:
                 self.outside += 1
-                self.bytes_outside += event.bytes_out
+                self.bytes_outside += sent
 
     def vector(self) -> list[float]:
         """The features in the order of `NAMES`, each from 0 to 1; all 0 but the clock before the first event."""
@@ -203,9 +202,18 @@ class Activity:
             0.5 + 0.5 * math.cos(angle),
         ]
 
+    def named(self) -> dict[str, float]:
+        """The features by name."""
+        return dict(zip(NAMES, self.vector(), strict=True))
+
     def copy(self) -> "Activity":
         """A twin that goes its own way: for scoring an event before it is learnt."""
-        return Activity().load(self.dump())
+        twin = Activity.__new__(Activity)
+        for name in Activity.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.counts = dict(self.counts)
+        twin.actions, twin.targets, twin.destinations = set(self.actions), set(self.targets), set(self.destinations)
+        return twin
 
     def dump(self) -> list[Any]:
         """The state as plain data: numbers, then the names' sums in order."""

@@ -15,13 +15,17 @@ from detector.events import Envelope, Event
 from detector.formats.audit import UNDATED
 
 _ID_MOST: Final = 512
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+_UNKNOWN: Final = -1  # no mark
 
 
 def mark_of(event: Event) -> int:
     """64 bits that tell what happened from anything else: who did what to what, and when, if the source knows."""
     time = 0.0 if UNDATED in event.attributes else event.time.timestamp()
     uri = event.target.uri if event.target is not None else None
-    told = msgspec.json.encode((event.actor.id, event.kind, event.action, uri, time))
+    told = _ENCODE((event.actor.id, event.kind, event.action, uri, time))
     return int.from_bytes(blake2b(told, digest_size=8).digest())
 
 
@@ -51,10 +55,12 @@ class SeenEvents:
 
     def name(self, event_id: str, mark: int) -> str | None:
         """The id that an event goes by: its own, one made of it if that is another's; None for a duplicate."""
-        if event_id not in self._recent and event_id not in self._older:
-            return event_id
+        known = self._recent.get(event_id, _UNKNOWN)
+        if known is _UNKNOWN:
+            known = self._older.get(event_id, _UNKNOWN)
+            if known is _UNKNOWN:
+                return event_id
         # Of what an earlier release saved no mark is known.
-        known = self._recent[event_id] if event_id in self._recent else self._older[event_id]
         if known is None or known == mark:
             return None
         name = f"{event_id[: _ID_MOST - 17]}~{mark:016x}"

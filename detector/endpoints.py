@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -61,21 +62,18 @@ def endpoints(event: Event) -> list[Endpoint]:
     A web address as target gives its host and its route, a bucket address its bucket; a literal address
     gives its network segment instead of a host, since single addresses come and go.
     """
-    found = dict.fromkeys(_destination(event))
-    found.update(dict.fromkeys(_target(event)))
-    return list(found)
-
-
-def _destination(event: Event) -> Iterator[Endpoint]:
-    to = event.destination
-    if to is None:
-        return
-    if to.host:
-        yield _host(to.host, to.zone)
-    if to.account:
-        yield Endpoint("account", to.account, to.zone)
-    if to.recipient:
-        yield Endpoint("recipient", to.recipient.lower(), to.zone)
+    to, address = event.destination, _address(event)
+    found: list[Endpoint] = []
+    if to is not None:
+        if to.host:
+            found.append(_host(to.host, to.zone))
+        if to.account:
+            found.append(Endpoint("account", to.account, to.zone))
+        if to.recipient:
+            found.append(Endpoint("recipient", to.recipient.lower(), to.zone))
+    if address is not None:
+        found += [endpoint for endpoint in _target(event, address) if endpoint not in found]
+    return found
 
 
 def places(event: Event) -> Iterator[str]:
@@ -101,27 +99,29 @@ def _place(named: Named) -> str:
     return scheme + mark + rest.partition("/")[0]
 
 
-def _target(event: Event) -> Iterator[Endpoint]:
-    address = _address(event)
-    if address is None:
-        return
+def _target(event: Event, address: tuple[str, str, str]) -> list[Endpoint]:
     scheme, host, path = address
     elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
     zone = elsewhere if event.destination is None else event.destination.zone
     if scheme in _BUCKETS:
-        yield Endpoint("bucket", f"{scheme}://{host}", zone)
-        return
-    yield _host(host, zone)
+        return [Endpoint("bucket", f"{scheme}://{host}", zone)]
+    found = [_host(host, zone)]
     if event.kind == "call":
-        yield Endpoint("route", host + template(path), zone)
+        found.append(Endpoint("route", host + template(path), zone))
+    return found
 
 
 def _address(event: Event) -> tuple[str, str, str] | None:
     """Scheme, host and path of a target that is a bucket, a web address or on a literal address, else None."""
-    if event.target is None or "://" not in event.target.uri:
+    return None if event.target is None else _taken_apart(event.target.uri)
+
+
+@lru_cache(maxsize=4096)
+def _taken_apart(uri: str) -> tuple[str, str, str] | None:
+    if "://" not in uri:
         return None
     try:
-        parts = urlsplit(event.target.uri)
+        parts = urlsplit(uri)
         host = parts.hostname or ""
     except ValueError:
         return None
@@ -130,6 +130,7 @@ def _address(event: Event) -> tuple[str, str, str] | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _host(host: str, zone: Zone) -> Endpoint:
     network = segment(host)
     return Endpoint("segment", network, zone) if network else Endpoint("host", host.lower(), zone)

@@ -55,8 +55,13 @@ class HabitSums:
 
     def role(self, name: str) -> Habits:
         """The sums of a role, made when first asked for."""
-        kept = name if name in self.roles or len(self.roles) < ROLES_MOST else ""
-        return self.roles.setdefault(kept, Habits())
+        habits = self.roles.get(name)
+        if habits is None:
+            kept = name if len(self.roles) < ROLES_MOST else ""
+            habits = self.roles.get(kept)
+            if habits is None:
+                habits = self.roles[kept] = Habits()
+        return habits
 
     def merge(self, other: "HabitSums") -> None:
         """Add another partition's sums."""

@@ -88,7 +88,10 @@ class Group:
 
     def add_use(self, namespace: str, name: str) -> None:
         """Count one more principal that uses an endpoint."""
-        self.usage.setdefault(namespace, Usage()).add(name)
+        usage = self.usage.get(namespace)
+        if usage is None:
+            usage = self.usage[namespace] = Usage()
+        usage.add(name)
 
     def merge(self, other: "Group") -> None:
         """Add another group's sums to this one's."""
@@ -104,8 +107,10 @@ class Group:
                 if theirs.n:
                     own += theirs  # noqa: PLW2901 - in place, by river's own merge
         for namespace, usage in other.usage.items():
-            for name, count in usage.users.items():
-                self.usage.setdefault(namespace, Usage()).add(name, count)
+            if usage.users:
+                ours = self.usage.setdefault(namespace, Usage())
+                for name, count in usage.users.items():
+                    ours.add(name, count)
 
     def snapshot(self) -> list[Any]:
         """Plain data: members, hours, hours by channel, log peaks by channel ([n, mean, squares] each), usage."""
@@ -191,6 +196,7 @@ class Priors:
         self.version = version
         self._groups: dict[str, Group] = {FLEET: Group()}
         self._cache: dict[tuple[str, str, int], tuple[Prior, ...]] = {}
+        self._shares: dict[tuple[str, str], float] = {}
         for summary in published:
             for role, group in sorted(summary.roles.items()):
                 self._groups.setdefault(role or "-", Group()).merge(group)
@@ -215,6 +221,12 @@ class Priors:
 
     def share_of_hours(self, role: str, channel: str) -> float:
         """In which share of its active hours a principal of the role uses a channel; half if nobody knows."""
+        share = self._shares.get((role, channel))
+        if share is None:
+            share = self._shares[role, channel] = self._share_of_hours(role, channel)
+        return share
+
+    def _share_of_hours(self, role: str, channel: str) -> float:
         share = 0.5
         for name, weight in ((FLEET, IGNORANCE_WEIGHT), (role or "-", FLEET_WEIGHT)):
             group = self._groups.get(name)

@@ -16,7 +16,8 @@ from detector.events import Envelope
 from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
 from detector.incidents import About
-from detector.scoring import Scoring, Verdict
+from detector.scored import Verdict
+from detector.scoring import Scoring
 from detector.ticks import Ticker
 
 

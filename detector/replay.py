@@ -11,7 +11,7 @@ from detector.decoding import Decoder
 from detector.duplicates import renamed
 from detector.events import Envelope, Rejected
 from detector.pipeline import Pipeline
-from detector.scoring import Verdict
+from detector.scored import Verdict
 from detector.sinks.base import Batch, Sink
 from detector.sources.base import Record
 

@@ -4,7 +4,7 @@ No clock: time is the event's own, and the reader's time of arrival that the env
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import msgspec
 
@@ -20,29 +20,13 @@ from detector.partitions import PartitionState, ScoringSettings
 from detector.peers import Priors
 from detector.principal_rows import PrincipalRows, made_by
 from detector.principals import Capture, HourlyTest, PrincipalState, UnreadablePrincipal
+from detector.scored import UNREMARKABLE, Scored
 from detector.suppressions import Suppressions, is_accepted
 
 DAY: Final = 86400.0
 
 # What an hour must hold to count as one of work.
 WORK: Final[frozenset[Kind]] = frozenset({"access", "transfer", "call", "publish"})
-
-Verdict = Literal["scored", "late", "future", "duplicate", "error"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-
-
-class Scored(msgspec.Struct, frozen=True):
-    """What scoring says of one event; `error` is what went wrong with the verdict "error".
-
-    `forgot` is why what was known of its principal had to be forgotten, if it had. `event_id` is the id that the event
-    goes by where its own is another's: see `duplicates`.
-    """
-
-    verdict: Verdict
-    findings: tuple[Finding, ...] = ()
-    error: str = ""
-    forgot: str = ""
-    event_id: str = ""
 
 
 class Scoring:
@@ -55,6 +39,7 @@ class Scoring:
         budget: How many false alerts a day are looked at.
         suppressions: The operator's lists of destinations, and what findings are marked by.
         control: Whose control events count.
+        config: The configuration that findings say they were made under; "" if they don't.
     """
 
     def __init__(
@@ -65,16 +50,19 @@ class Scoring:
         budget: BudgetSettings | None = None,
         suppressions: Suppressions | None = None,
         control: ControlSettings | None = None,
+        config: str = "",
     ) -> None:
         self._settings = settings or ScoringSettings()
         self._charters = charters or Charters()
         self._suppressions = suppressions or Suppressions()
         self._control = control or ControlSettings()
+        self._config = config
         self._rows = PrincipalRows({detector.name: detector for detector in detectors})
         self._made_by = made_by(detectors)
-        self._by_kind: Mapping[Kind, tuple[Detector[Any], ...]] = {
-            kind: tuple(d for d in detectors if kind in d.kinds) for kind in KINDS
+        self._by_kind: Mapping[Kind, tuple[tuple[str, Detector[Any]], ...]] = {
+            kind: tuple((d.name, d) for d in detectors if kind in d.kinds) for kind in KINDS
         }
+        self._suspicious = {d.name for d in detectors if type(d).suspects is not Detector.suspects}
         self._partitions: dict[tuple[str, int], PartitionState] = {}
         self._budget = budget or BudgetSettings()
         self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
@@ -144,23 +132,26 @@ class Scoring:
         if verdict != "scored":
             return Scored(verdict, event_id=name)
         now = event.time.timestamp()
-        if now // self._settings.peers_every > self._knowledge.version // self._settings.peers_every:
+        every = self._settings.peers_every
+        if now // every > self._knowledge.version // every:
             self._exchange(now)
         event, vouched = self._suppressions.zones.resolve(event)
         principal, forgot = self._principal_or_anew(state, event, now)
         role, sums = principal.role, state.accumulating
         context = Context(principal, self._knowledge, sums.role(role), sums.habits.role(role), now)
         context.vouched = vouched
-        context.charter = self._charters.of(principal.id, principal.role)
+        context.charter = self._charters.of(principal.id, role)
         self._hear(event, state, context)
         findings = self._judge(event, principal, context)
         if context.tests:
-            self._count_tests(context, state.accumulating.tests)
+            self._count_tests(context, sums.tests)
         hour = now // 3600.0
         if hour > principal.active_hour and event.kind in WORK:
             principal.active_hour = hour
             context.group.hours += 1
         principal.events += 1
+        if not (findings or forgot or name):
+            return UNREMARKABLE
         return Scored("scored", findings, forgot=forgot, event_id=name)
 
     def _exchange(self, now: float) -> None:
@@ -196,6 +187,8 @@ class Scoring:
         principal, hour = context.principal, context.now // 3600.0
         for channel, score, beyond in context.tests:
             test = principal.tests.get(channel)
+            if test is not None and score <= test.score and hour <= test.hour:
+                continue
             if test is None:
                 principal.tests[channel] = HourlyTest(hour, score, beyond)
             elif hour > test.hour:
@@ -203,7 +196,7 @@ class Scoring:
                 if not (test.beyond and test.told_on == day):
                     past.learn(principal.role, channel, test.score)
                 principal.tests[channel] = HourlyTest(hour, score, beyond, day if test.beyond else test.told_on)
-            elif score > test.score:
+            else:
                 principal.tests[channel] = test._replace(score=score, beyond=beyond or test.beyond)
 
     def _principal_or_anew(self, state: PartitionState, event: Event, now: float) -> tuple[PrincipalState, str]:
@@ -249,24 +242,29 @@ class Scoring:
                 principal.ledger.use(event)
 
     def _judge(self, event: Event, principal: PrincipalState, context: Context) -> tuple[Finding, ...]:
-        detectors = self._by_kind[event.kind]
-        states = [self._state_of(detector, principal) for detector in detectors]
+        states, suspicious, suspect = principal.states, self._suspicious, False
+        concerned: list[tuple[str, Detector[Any], Any]] = []
         found: list[Finding] = []
-        for detector, state in zip(detectors, states, strict=True):
-            found.extend(self._suppressions.mark(finding, event) for finding in detector.detect(event, state, context))
-        context.suspect = flags(finding for finding in found if not is_accepted(finding)) or any(
-            detector.suspects(event, state, context) for detector, state in zip(detectors, states, strict=True)
-        )
-        for detector, state in zip(detectors, states, strict=True):
+        for name, detector in self._by_kind[event.kind]:
+            state = states.get(name)
+            if state is None:
+                state = states[name] = detector.new_state()
+            if detector.concerns(event, state, context):
+                concerned.append((name, detector, state))
+        for name, detector, state in concerned:
+            told = detector.detect(event, state, context)
+            if told:
+                found += [self._marked(finding, event) for finding in told]
+            if name in suspicious and detector.suspects(event, state, context):
+                suspect = True
+        context.suspect = suspect or (bool(found) and flags(one for one in found if not is_accepted(one)))
+        for _, detector, state in concerned:
             detector.learn(event, state, context, found)
         return tuple(found)
 
-    @staticmethod
-    def _state_of(detector: Detector[Any], principal: PrincipalState) -> Any:
-        state = principal.states.get(detector.name)
-        if state is None:
-            state = principal.states[detector.name] = detector.new_state()
-        return state
+    def _marked(self, finding: Finding, event: Event) -> Finding:
+        marked = self._suppressions.mark(finding, event)
+        return msgspec.structs.replace(marked, config=self._config) if self._config else marked
 
     def snapshot(self, partition: tuple[str, int]) -> dict[str, Any]:
         """The partition's whole state as plain data."""

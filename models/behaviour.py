@@ -3,7 +3,7 @@
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Self
 
@@ -71,21 +71,26 @@ class VectorSample:
         Cohen and Kaplan (2007), Summarizing data using bottom-k sketches.
     """
 
-    __slots__ = ("_strata", "features", "params")
+    __slots__ = ("_bounds", "_strata", "features", "params")
 
     def __init__(self, features: Iterable[str], params: SampleParams | None = None) -> None:
         self.features = tuple(sorted(set(features)))
         self.params = params or SampleParams()
         self._strata: dict[int, dict[int, array[int]]] = {}
+        # By stratum, once it is full: the hash from which a vector is not kept. Derived, so no part of the snapshot.
+        self._bounds: dict[int, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._strata.values()))
 
-    def add(self, principal: str, hour: int, vector: Mapping[str, float]) -> None:
-        """Offer the vector of one principal's `hour` (whole hours since 1970)."""
+    def add(self, principal: str, hour: int, vector: Mapping[str, float] | Callable[[], Mapping[str, float]]) -> None:
+        """Offer the vector of one principal's `hour` (whole hours since 1970), or what makes it if it is to be kept."""
         digest = blake2b(f"{hour}\n{principal}".encode("utf-8", "surrogatepass"), digest_size=6).digest()
-        values = array("h", (_thousandths(vector.get(name)) for name in self.features))
-        self._put(hour // self.params.span, {int.from_bytes(digest, "big"): values})
+        key, stratum = int.from_bytes(digest, "big"), hour // self.params.span
+        if key >= self._bounds.get(stratum, math.inf):
+            return
+        named = vector() if callable(vector) else vector
+        self._put(stratum, {key: array("h", (_thousandths(named.get(name)) for name in self.features))})
 
     def merge(self, other: "VectorSample") -> None:
         """Add another sample of the same features.
@@ -102,10 +107,15 @@ class VectorSample:
         kept = self._strata.setdefault(stratum, {})
         for key, values in vectors.items():
             kept[key] = max(kept[key], values) if key in kept else values
-        for key in sorted(kept)[self.params.size :]:
-            del kept[key]
+        over = len(kept) - self.params.size
+        if over > 0:
+            for key in (max(kept),) if over == 1 else sorted(kept)[-over:]:
+                del kept[key]
+            self._bounds[stratum] = max(kept) + 1
         if len(self._strata) > self.params.strata:
-            del self._strata[min(self._strata)]
+            oldest = min(self._strata)
+            del self._strata[oldest]
+            self._bounds.pop(oldest, None)
 
     def matrix(self) -> Floats:
         """The vectors in order of their hashes, one a row, features in order of their names; NaN is missing."""
@@ -127,7 +137,7 @@ class VectorSample:
         if any(len(values) != len(names) for _, rows in strata for _, values in rows):
             raise ValueError(f"a vector of the saved sample has not {len(names)} values, one for each feature")
         places = [names.index(name) if name in names else None for name in self.features]
-        self._strata = {}
+        self._strata, self._bounds = {}, {}
         for stratum, rows in strata:
             self._put(stratum, {key: _placed(values, places) for key, values in rows})
         return self

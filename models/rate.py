@@ -36,7 +36,7 @@ class DecayedRate(DecayedSums):
 
         >>> rate = DecayedRate()
         >>> for n in range(2000):
-        ...     rate.learn_one(50.0 + 10.0 * (n // 12 % 24 >= 12) + n % 7, n * 300.0)
+        ...     _ = rate.learn_one(50.0 + 10.0 * (n // 12 % 24 >= 12) + n % 7, n * 300.0)
         >>> noon = 2016 * 300.0 + 43200.0
         >>> round(rate.score_one(63.0, noon), 1), round(rate.score_one(20.0, noon), 1)
         (0.5, 6.8)
@@ -46,7 +46,7 @@ class DecayedRate(DecayedSums):
         >>> rate = DecayedRate(RateParams())
         >>> prior = (Prior(9.0, 1.0, 50.0),) * 3
         >>> for hour in range(48):
-        ...     rate.learn_one(20_000 + 1_000 * (hour % 5), hour * 3600.0, prior)
+        ...     _ = rate.learn_one(20_000 + 1_000 * (hour % 5), hour * 3600.0, prior)
         >>> round(rate.score_one(21_000, 48 * 3600.0, prior), 2)
         0.97
         >>> round(rate.score_one(50_000_000, 48 * 3600.0, prior), 2)
@@ -75,14 +75,14 @@ class DecayedRate(DecayedSums):
 
     def learn_one(
         self, amount: float, time: float, prior: Sequence[Prior] | None = None, *, flagged: bool = False
-    ) -> None:
+    ) -> Sequence[tuple[int, float]]:
         """Learn an amount; a flagged one counts in the sums but in no baseline. What is no number is passed over."""
         if self._levels is not None:
             if not (math.isfinite(amount) and math.isfinite(time)):
-                return
+                return ()
             self._levels.learn_one(amount, time, flagged=flagged)
             self._watch_times(amount, time)
-        super().learn_one(amount, time, prior, flagged=flagged)
+        return super().learn_one(amount, time, prior, flagged=flagged)
 
     def _watch_times(self, amount: float, time: float) -> None:
         """Keep the share of gaps that are like the gap before, or a whole multiple of it, or it of them."""

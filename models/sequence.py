@@ -1,6 +1,6 @@
 """How surprising is the next action after the last two, for this principal and among its peers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
@@ -12,6 +12,9 @@ EVERYWHERE: Final = ""
 _START: Final = (EVERYWHERE, "\n", "\n\n")
 
 Contexts = tuple[str, str, str]
+
+# Steps that a prior remembers the probability of: routines have few.
+_KNOWN_MOST: Final = 4096
 
 
 class SequenceParams(msgspec.Struct, frozen=True):
@@ -153,10 +156,11 @@ class ActionPrior:
         [0.81, 0.3, 0.11]
     """
 
-    __slots__ = ("_nodes", "_wider")
+    __slots__ = ("_known", "_nodes", "_wider")
 
     def __init__(self, counts: ActionCounts, wider: "ActionPrior | None" = None) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._known: dict[tuple[str, str], float] = {}
         self._wider: Mapping[str, _Node] = wider._nodes if wider is not None else {}
         for context, actions in counts.following.items():
             shorter = "\n" + context.rsplit("\n", 1)[-1]
@@ -166,11 +170,20 @@ class ActionPrior:
                 self._nodes.setdefault(shorter, _Node()).count(action)
                 self._nodes.setdefault(EVERYWHERE, _Node()).count(action, count)
 
-    def probability(self, contexts: Collection[str], action: str) -> float:
+    def probability(self, contexts: Contexts, action: str) -> float:
         """Probability of the action after `contexts`, those of a `Sequence`: shortest first.
 
         For an action nobody ever did, that of any such; 1 where nothing is known at all.
         """
+        key = contexts[2], action  # the longest has the others in it
+        p = self._known.get(key)
+        if p is None:
+            if len(self._known) >= _KNOWN_MOST:
+                self._known.clear()
+            p = self._known[key] = self._probability(contexts, action)
+        return p
+
+    def _probability(self, contexts: Contexts, action: str) -> float:
         everywhere = self._wider.get(EVERYWHERE)
         p = everywhere.draw(action, 1.0, DEFAULT) if everywhere is not None else 1.0
         for context in contexts:
@@ -230,10 +243,13 @@ class Sequence:
 
         `contexts` are those of another place than the present one, where several sessions go on at once.
         """
+        nodes, params = self._nodes, self.params
+        discount, concentration = params.discount, params.concentration
         for context in contexts or self.contexts:
-            node = self._nodes.get(context)
-            if node is not None:
-                base = node.draw(action, base, self.params)
+            node = nodes.get(context)
+            if node is not None:  # `_Node.draw`, written out: it is asked for each event
+                own = node.actions.get(action, discount) - discount
+                base = (own + (concentration + discount * node.kinds) * base) / (concentration + node.total)
         return base
 
     def score_one(self, action: str, base: float = 1.0, contexts: Contexts | None = None) -> float:
@@ -272,8 +288,12 @@ class Sequence:
     def _count_after(self, context: str, action: str) -> int:
         node = self._nodes.pop(context, None) or _Node()
         self._nodes[context] = node  # put it last: the dict is kept in order of last use
-        count = node.count(action)
-        self._pairs += count == 1
+        count = node.actions.get(action, 0) + 1
+        node.actions[action] = count
+        node.total += 1
+        if count == 1:
+            node.kinds += 1
+            self._pairs += 1
         if node.total >= self.params.memory:
             node.halve()
         return count

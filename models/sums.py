@@ -118,8 +118,13 @@ class DecayedSums:
         self._usual_block = math.nan
         self._usual_prior: Sequence[Prior] | None = None
 
+    def stays_below(self, least: float, amount: float, time: float) -> bool:
+        """Whether none of the sums with `amount` at `time` can reach `least`: tells cheaply what is too little."""
+        # What has faded is no more than what was there.
+        return self._state[-_FIELDS] + max(0.0, amount) < least or self.largest(amount, time) < least
+
     def largest(self, amount: float, time: float) -> float:
-        """The largest of the sums with `amount` at `time`, or a little more: tells cheaply what is too little."""
+        """The largest of the sums with `amount` at `time`, or a little more."""
         before = self._state[len(self._state) - _FIELDS]
         age = time - self._last
         return (before * 2.0 ** (-age / self.params.half_lives[-1]) if age > 0.0 else before) + max(0.0, amount)
@@ -161,30 +166,43 @@ class DecayedSums:
 
     def learn_one(
         self, amount: float, time: float, prior: Sequence[Prior] | None = None, *, flagged: bool = False
-    ) -> None:
-        """Add `amount`; a flagged one counts in the sums but never in the baseline."""
+    ) -> Sequence[tuple[int, float]]:
+        """Add `amount`; a flagged one counts in the sums but never in the baseline.
+
+        Returns:
+            The peaks of blocks that ended before, as `close_blocks` gives them.
+        """
         if not math.isfinite(time):
-            return
-        self.close_blocks(time, prior)
-        state, age = self._state, time - self._last
+            return ()
+        closed: Sequence[tuple[int, float]] = ()
+        if self.ends_block(time):
+            closed = self.close_blocks(time, prior)
+            for i, length in enumerate(self.params.blocks):
+                at = i * _FIELDS + _BLOCK
+                self._state[at] = max(self._state[at], time // length)
+        state, age, log1p = self._state, time - self._last, math.log1p
         amount = min(max(0.0, amount), _LARGEST)
         clean = 0.0 if flagged else amount
-        for i, half_life in enumerate(self.params.half_lives):
-            at = i * _FIELDS
+        at = 0
+        for half_life in self.params.half_lives:
             if age >= 0.0:
                 fade = 2.0 ** (-age / half_life)
                 state[at] = state[at] * fade + amount
-                state[at + _CLEAN] = state[at + _CLEAN] * fade + clean
+                state[at + _CLEAN] = kept = state[at + _CLEAN] * fade + clean
             else:  # a late amount has faded already
                 fade = 2.0 ** (age / half_life)
                 state[at] += amount * fade
-                state[at + _CLEAN] += clean * fade
-            block = time // self.params.blocks[i]
-            state[at + _BLOCK] = max(state[at + _BLOCK], block)
-            if not flagged:
-                state[at + _PEAK] = max(state[at + _PEAK], math.log1p(state[at + _CLEAN]))
+                state[at + _CLEAN] = kept = state[at + _CLEAN] + clean * fade
+            if not flagged and (level := log1p(kept)) > state[at + _PEAK]:
+                state[at + _PEAK] = level
+            at += _FIELDS
         if age > 0.0:
             self._last = time
+        return closed
+
+    def ends_block(self, time: float) -> bool:
+        """Whether `time` lies in a later block than all amounts so far; if not, no peak is to be learnt."""
+        return time // self.params.blocks[0] > self._state[_BLOCK]
 
     def close_blocks(self, time: float, prior: Sequence[Prior] | None = None) -> list[tuple[int, float]]:
         """Learn the peaks of blocks that ended before `time`; returns them as (half-life index, log peak)."""
@@ -192,8 +210,8 @@ class DecayedSums:
         state = self._state
         for i, length in enumerate(self.params.blocks):
             at = i * _FIELDS
-            if 0.0 <= state[at + _BLOCK] < time // length and state[at + _PEAK] > 0.0:
-                peak = state[at + _PEAK]
+            peak = state[at + _PEAK]
+            if peak > 0.0 and 0.0 <= state[at + _BLOCK] < time // length:
                 self._learn_peak(i, peak, IGNORANT if prior is None else prior[i])
                 state[at + _PEAK] = 0.0
                 closed.append((i, peak))
@@ -208,10 +226,11 @@ class DecayedSums:
             self._anchor.learn_one(peak, params.floor_sd)
         if params.season and not self._seasons:
             self._seasons = self._flat_seasons()
-        mean, scale, _ = self._predictive(i, prior, time)
+        offset = self._seasons[i].offset(time) if self._seasons else 0.0
         if state[at + _WEIGHT] >= _SPREAD_PULL:
+            mean, scale, _ = self._predictive(i, prior, offset)
             peak = min(max(peak, mean - params.clip * scale), mean + params.clip * scale)
-        level = peak - self._seasons[i].offset(time) if self._seasons else peak
+        level = peak - offset
         keep = 2.0 ** (-1.0 / params.memory)
         weight = state[at + _WEIGHT] * keep + 1.0
         step = level - state[at + _MEAN]
@@ -230,25 +249,24 @@ class DecayedSums:
         if block == self._usual_block and prior is self._usual_prior:
             return
         for i in range(len(self.params.half_lives)):
-            predictive = self._predictive(i, IGNORANT if prior is None else prior[i], time)
-            self._usual[3 * i : 3 * i + 3] = array("d", predictive)
+            offset = self._seasons[i].offset(time) if self._seasons else 0.0
+            predictive = self._predictive(i, IGNORANT if prior is None else prior[i], offset)
+            self._usual[3 * i], self._usual[3 * i + 1], self._usual[3 * i + 2] = predictive
         self._usual_block, self._usual_prior = block, prior
 
-    def _predictive(self, i: int, prior: Prior, time: float) -> tuple[float, float, float]:
-        """Location, scale and degrees of freedom of a log peak in the block of `time`."""
+    def _predictive(self, i: int, prior: Prior, offset: float) -> tuple[float, float, float]:
+        """Location, scale and degrees of freedom of a log peak in a block whose season is so far from the baseline."""
         state, at, floor = self._state, i * _FIELDS, self.params.floor_sd
-        weight, own = state[at + _WEIGHT], state[at + _MEAN]
+        weight, own, theirs, sd = state[at + _WEIGHT], state[at + _MEAN], prior.mean, prior.sd
         total = _PULL + weight
-        mean = (_PULL * prior.mean + weight * own) / total
-        squares = _SPREAD_PULL * prior.sd * prior.sd + state[at + _SQUARES]
+        mean = (_PULL * theirs + weight * own) / total
+        squares = _SPREAD_PULL * sd * sd + state[at + _SQUARES]
         if weight:
-            apart = own - prior.mean
+            apart = own - theirs
             squares += _PULL * weight / total * apart * apart / (1.0 + weight)
         variance = max(squares / (_SPREAD_PULL + weight), floor * floor)
-        if self._seasons:
-            mean += self._seasons[i].offset(time)
         freedom = min(max(prior.count / 4.0, 3.0), 16.0) + weight
-        return mean, math.sqrt(variance * (1.0 + 1.0 / total)), freedom
+        return mean + offset, math.sqrt(variance * (1.0 + 1.0 / total)), freedom
 
     def snapshot(self) -> list[Any]:
         """[time of the last amount or None, numbers of all half-lives, seasons, anchor or None]."""

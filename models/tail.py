@@ -183,7 +183,7 @@ class Tail:
     @property
     def draws(self) -> float:
         """Draws learnt, faded by age; without a fit, which costs milliseconds."""
-        return sum(self._counts.values())
+        return math.fsum(self._counts.values())  # exact, so that the order of the bins makes no difference
 
     def learn_one(self, score: float) -> None:
         """Count one draw; NaN is none."""
@@ -229,7 +229,7 @@ class Tail:
         if other.params != self.params:
             raise ValueError("tails that count by different rules can't be merged")
         self._coarsen_to(min(self._level, other._level))
-        for key, count in other._counts.items():
+        for key, count in sorted(other._counts.items()):
             coarse = _coarser(key, other._level - self._level)
             self._counts[coarse] = self._counts.get(coarse, 0) + count
         self._top = max(self._top, other._top)
@@ -255,7 +255,7 @@ class Tail:
 
     def _coarsen_to(self, level: int) -> None:
         finer, self._counts = self._counts, {}
-        for key, count in finer.items():
+        for key, count in sorted(finer.items()):  # a restored tail has its bins in order
             coarse = _coarser(key, self._level - level)
             self._counts[coarse] = self._counts.get(coarse, 0) + count
         self._level, self._resolution = level, 1 << level

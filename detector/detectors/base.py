@@ -46,14 +46,15 @@ class Context:
     the event was flagged, or belongs to something that was, and must not become normal. `novelty` is the
     probability of an endpoint as new as the one that the event sends to, for detectors that run after
     `new_endpoint`; 1 when it is known. `tests` are the scores that were held against a limit: channel, score,
-    and whether it was beyond.
+    and whether it was beyond. `amounts` is what flowed, once somebody asked (`flows.amounts`); `step` the name of the
+    action and its surprise where it was judged (`behaviour`).
     `vouched` is the zone that the source told of a destination that the operator's own list approves; None
     for any other.
     """
 
     __slots__ = (
-        "answer", "charter", "group", "habits", "heard", "novelty", "now", "own_habits", "principal", "priors",
-        "reached", "suspect", "tests", "thresholds", "vouched",
+        "amounts", "answer", "charter", "group", "habits", "heard", "novelty", "now", "own_habits", "principal",
+        "priors", "reached", "step", "suspect", "tests", "thresholds", "vouched",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +73,8 @@ class Context:
         self.suspect = False
         self.vouched: Zone | None = None
         self.reached: list[Endpoint] | None = None
+        self.amounts: list[tuple[str, float]] | None = None
+        self.step: tuple[str, float] | None = None
         self.novelty = 1.0
         self.tests: list[tuple[str, float, bool]] = []
 
@@ -87,6 +90,11 @@ class Context:
             # only just passes counts in full, or the budget would be drawn in by its own findings.
             self.tests.append((channel, min(score, limit.score + 2.0), beyond))
         return beyond
+
+    def too_little(self, channel: str) -> None:
+        """Count a test of what is too little to be judged: its score is 0, and beyond no limit."""
+        if self.answer != "approved":
+            self.tests.append((channel, 0.0, False))
 
     def endpoints(self, event: Event) -> list[Endpoint]:
         """The endpoints that the event reached, taken apart once however often they are asked for."""
@@ -111,7 +119,8 @@ class Detector(ABC, Generic[StateT]):
     """One behaviour that is watched. Found by its registry line, run for the kinds of event it names.
 
     `detect` never changes anything; `learn` is called after it with what was found, whether or not the
-    event was flagged, and is the only place where state changes.
+    event was flagged, and is the only place where state changes. Both are called only for events that
+    `concerns` lets through.
     """
 
     name: ClassVar[str]
@@ -135,6 +144,13 @@ class Detector(ABC, Generic[StateT]):
     @abstractmethod
     def new_state(self) -> StateT:
         """The state of a principal of which nothing is known."""
+
+    def concerns(self, event: Event, state: StateT, context: Context) -> bool:  # noqa: ARG002
+        """Whether the detector has anything to do with an event of its kinds: if not, it is asked no more about it.
+
+        Asked for each event and before any detector has looked at it, so it must be quick and change nothing.
+        """
+        return True
 
     @abstractmethod
     def detect(self, event: Event, state: StateT, context: Context) -> Iterable[Finding]:

@@ -1,12 +1,13 @@
 """Mixes of actions, and orders of them, that no peer's hours show: nothing alone, but strange together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from detector.activity import BY_NAME, HOUR, NAMES, Activity, milestone
+from detector.activity import BY_NAME, HOUR, Activity
 from detector.detectors.base import OWASP_AGENTIC, Context, Detector, DetectorSettings, Example, sample
 from detector.events import KINDS, Actor, Event, Target
 from detector.findings import Finding
@@ -16,6 +17,7 @@ from models.sequence import Contexts
 from models.sequence import Sequence as ActionSequence
 
 NEVER: Final = float("-inf")
+_NOTHING: Final = (None, None)
 
 # What a run's mean surprise counts for, in steps: they are not independent, so fewer than the run is long.
 RUN_WEIGHT: Final = 2.0
@@ -48,13 +50,19 @@ def action_name(event: Event) -> str:
     >>> action_name(sample(0, action="query", target=Target(uri="db://crm/customers")))
     'access query db://crm'
     """
-    uri = event.target.uri if event.target is not None else ""
+    if event.target is None:
+        return f"{event.kind} {event.action}".rstrip()
+    system = _system(event.target.uri)
+    return f"{event.kind} {event.action}" if system is None else f"{event.kind} {event.action} {system}".rstrip()
+
+
+@lru_cache(maxsize=4096)
+def _system(uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
     except ValueError:
-        return f"{event.kind} {event.action}"
-    system = parts.scheme if parts.scheme in _WEB or not parts.netloc else f"{parts.scheme}://{parts.netloc}"
-    return f"{event.kind} {event.action} {system}".rstrip()
+        return None
+    return parts.scheme if parts.scheme in _WEB or not parts.netloc else f"{parts.scheme}://{parts.netloc}"
 
 
 class Behaviour(Detector[Watched]):
@@ -91,37 +99,49 @@ class Behaviour(Detector[Watched]):
 
     settings: Settings
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        # Asked for each event.
+        self._hours, self._orders, self._acts, self._order_p = (
+            settings.hours, settings.order, settings.acts, settings.order_p
+        )  # fmt: skip
+
     def new_state(self) -> Watched:
         """Nothing done yet."""
         return Watched()
 
-    def detect(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
-        """At most one finding for the hour and one for the order; none about people."""
-        if context.principal.kind == "human":
-            return
-        if self.settings.hours:
-            yield from self._hour(event, state, context)
-        if self.settings.order:
-            yield from self._order(event, state, context)
+    def concerns(self, event: Event, state: Watched, context: Context) -> bool:  # noqa: ARG002
+        """Not people: they have no routine that could be broken."""
+        return context.principal.kind != "human"
 
-    def _hour(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
+    def detect(self, event: Event, state: Watched, context: Context) -> Sequence[Finding]:
+        """At most one finding for the hour and one for the order."""
+        found = (
+            self._hour(event, state, context) if self._hours else None,
+            self._order(event, state, context) if self._orders else None,
+        )
+        return () if found == _NOTHING else [finding for finding in found if finding is not None]
+
+    def _hour(self, event: Event, state: Watched, context: Context) -> Finding | None:
         before, hour = state.activity, context.now // HOUR
+        if hour < before.hour:
+            return None
         acts = (before.events if hour == before.hour else 0) + 1
-        if hour < before.hour or acts < self.settings.acts or not milestone(acts):
-            return
+        if acts & (acts - 1) or acts < self._acts:  # not at a `milestone`
+            return None
         usual = context.habits.hours(context.principal.role)
         if not usual.ready:
-            return
+            return None
         activity = before.copy()
         activity.add(event, context.now)
-        vector = dict(zip(NAMES, activity.vector(), strict=True))
+        vector = activity.named()
         p = usual.p_value(vector)
         beyond = context.test("behaviour hour", log10_surprise(p), self.settings.hour_p)
         if not beyond or not self._is_news(state, "unlike_peers", context.now):
-            return
+            return None
         odd = usual.explain(vector)
         why = dict.fromkeys(BY_NAME[d.feature].told(d.value, d.expected, d.expected) for d in odd)
-        yield self.finding(
+        return self.finding(
             event,
             context,
             "unlike_peers",
@@ -137,19 +157,20 @@ class Behaviour(Detector[Watched]):
             },
         )
 
-    def _order(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
+    def _order(self, event: Event, state: Watched, context: Context) -> Finding | None:
         place = state.places.get(event.actor.session or "")
         if place is None:
-            return  # the first act of a session follows no other
+            return None  # the first act of a session follows no other
         contexts, recent = place
         action = action_name(event)
         surprise = self._surprise(action, state, context, contexts)
+        context.step = action, surprise
         run = state.actions.score_run(surprise, recent)
-        beyond = context.test("behaviour order", RUN_WEIGHT * run, self.settings.order_p)
+        beyond = context.test("behaviour order", RUN_WEIGHT * run, self._order_p)
         if not beyond or not self._is_news(state, "unlike_habit", context.now):
-            return
+            return None
         length = state.actions.params.run
-        yield self.finding(
+        return self.finding(
             event,
             context,
             "unlike_habit",
@@ -171,12 +192,9 @@ class Behaviour(Detector[Watched]):
 
     def learn(self, event: Event, state: Watched, context: Context, found: Sequence[Finding]) -> None:
         """Count the action, and add the hour that is over to the peers' if nothing in it was flagged."""
-        if context.principal.kind == "human":
-            return
         if context.now // HOUR > state.activity.hour:
             if state.activity.events and not state.suspect:
-                vector = dict(zip(NAMES, state.activity.vector(), strict=True))
-                context.own_habits.hours.add(context.principal.id, state.activity.hour, vector)
+                context.own_habits.hours.add(context.principal.id, state.activity.hour, state.activity.named)
             state.suspect = False
         state.suspect = state.suspect or context.suspect
         state.activity.add(event, context.now)
@@ -187,8 +205,11 @@ class Behaviour(Detector[Watched]):
             actions.recent = 0.0
         else:
             actions.contexts, actions.recent = place
-        action = action_name(event)
-        surprise = self._surprise(action, state, context, actions.contexts)
+        if place is None or context.step is None:
+            action = action_name(event)
+            surprise = self._surprise(action, state, context, actions.contexts)
+        else:
+            action, surprise = context.step
         followed = actions.learn_one(action, surprise, flagged=context.suspect)
         if followed is not None:
             context.own_habits.actions.add(followed, action)

@@ -57,10 +57,14 @@ class BulkExport(StructDetector[Exports]):
 
     settings: Settings
 
+    def concerns(self, event: Event, state: Exports, context: Context) -> bool:  # noqa: ARG002
+        """Acts that take a whole."""
+        return bool(_meaning(event)[0])
+
     def detect(self, event: Event, state: Exports, context: Context) -> Iterator[Finding]:
         """One finding for an act that took a whole, unless it is habit."""
         rule, what = _meaning(event)
-        if not rule or not state.familiar.is_news(act_of(event), context):
+        if not state.familiar.is_news(act_of(event), context):
             return
         least = self.settings.habit_days
         standing = state.familiar.standing(act_of(event), context, least, kin_of(event.target))
@@ -94,7 +98,7 @@ class BulkExport(StructDetector[Exports]):
 
     def learn(self, event: Event, state: Exports, context: Context, found: Sequence[Finding]) -> None:
         """Count the export among the habits."""
-        if _meaning(event)[0] and not others_flag(self.name, found):
+        if not others_flag(self.name, found):
             state.familiar.learn(act_of(event), context, self.settings.habit_days, kin_of(event.target))
 
     @classmethod
@@ -125,13 +129,14 @@ class BulkExport(StructDetector[Exports]):
 
 def _meaning(event: Event) -> tuple[str, str]:
     """The rule that an act falls under and what was taken; "" and "" for all others."""
+    whole = event.attributes.get(WHOLE) if event.attributes else None
+    every = isinstance(whole, str) and event.kind in {"access", "call"}
+    what = "" if every else exported(event)
+    if not (every or what):
+        return "", ""
     if event.outcome != "success" or event.actor.kind == "service" or by_service(event):
         return "", ""
-    whole = event.attributes.get(WHOLE) if event.attributes else None
-    if isinstance(whole, str) and event.kind in {"access", "call"}:
+    if every:
         return "all_secrets", f"all {whole}"
-    what = exported(event)
-    if not what:
-        return "", ""
     over = "transfer" in act_of(event) and event.kind == "transfer"
     return ("handed_over" if over else "copied"), what

@@ -5,7 +5,8 @@ from typing import Final
 from detector.detectors.base import Context
 from detector.detectors.places import effective_zone
 from detector.events import OUTSIDE, Event
-from models.rate import DecayedRate, RateParams
+from models.rate import RateParams
+from models.sums import DecayedSums
 
 HOUR: Final = 3600.0
 HOURS_MOST: Final = 1000
@@ -17,7 +18,7 @@ class Channel:
     __slots__ = ("hour", "hours", "rate", "reported_at", "reported_score")
 
     def __init__(self, params: RateParams) -> None:
-        self.rate = DecayedRate(params)
+        self.rate = DecayedSums(params)
         self.hour = -1.0
         self.hours = 0
         self.reported_at = float("-inf")
@@ -51,14 +52,27 @@ def closed_hours(channel: Channel | None, flows: Flows, now: float) -> tuple[int
 
 
 def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
-    """What left or was read, by channel: bytes and records, by side; nothing unless it succeeded."""
+    """What left or was read, by channel: bytes and records, by side; nothing unless it succeeded.
+
+    Taken apart once for each event, however often it is asked for.
+    """
+    if context.amounts is None:
+        context.amounts = _amounts(event, context)
+    return context.amounts
+
+
+def _amounts(event: Event, context: Context) -> list[tuple[str, float]]:
     if event.outcome != "success" or event.kind == "delete":
         return []
     to = event.destination
     if event.kind == "access" and to is None:
         # People read as they please; what an agent gathers is the load of what may leave another way.
-        read = (("bytes read", event.bytes_in), ("records read", event.records))
-        return [] if event.actor.kind == "human" else [(name, float(amount)) for name, amount in read if amount]
+        if event.actor.kind == "human":
+            return []
+        found = [("bytes read", float(event.bytes_in))] if event.bytes_in else []
+        if event.records:
+            found.append(("records read", float(event.records)))
+        return found
     if not (event.bytes_out or event.records):
         return []
     if to is None and event.kind not in {"publish", "transfer"}:
@@ -68,5 +82,7 @@ def amounts(event: Event, context: Context) -> list[tuple[str, float]]:
     doubtful = zone == "approved" and context.vouched is None
     stray = doubtful and any(effective_zone(e, context) in OUTSIDE for e in context.endpoints(event))
     side = "outside" if zone in OUTSIDE or stray else "inside"
-    units = (("bytes", event.bytes_out), ("records", event.records))
-    return [(f"{unit} {side}", float(amount)) for unit, amount in units if amount]
+    found = [(f"bytes {side}", float(event.bytes_out))] if event.bytes_out else []
+    if event.records:
+        found.append((f"records {side}", float(event.records)))
+    return found

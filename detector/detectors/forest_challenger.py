@@ -76,6 +76,10 @@ class ForestChallenger(Detector[Watched]):
         """Nothing done yet."""
         return Watched()
 
+    def concerns(self, event: Event, state: Watched, context: Context) -> bool:  # noqa: ARG002
+        """None without a forest."""
+        return self.forest is not None
+
     def detect(self, event: Event, state: Watched, context: Context) -> Iterator[Finding]:
         """A note on the hour with this event in it, where it is the time to judge it and it is strange."""
         if self.forest is None or context.now - state.reported_at < self.settings.repeat_after:
@@ -117,8 +121,6 @@ class ForestChallenger(Detector[Watched]):
 
     def learn(self, event: Event, state: Watched, context: Context, found: Sequence[Finding]) -> None:
         """Take the event into the hour; flagged or not, it is what the principal did."""
-        if self.forest is None:
-            return
         if state.activity is None:
             state.activity = Activity()
         state.activity.add(event, context.now)

@@ -94,6 +94,10 @@ class GoalHijack(StructDetector[Memory]):
 
     settings: Settings
 
+    def concerns(self, event: Event, state: Memory, context: Context) -> bool:  # noqa: ARG002
+        """Only events whose words were kept."""
+        return event.content is not None
+
     def detect(self, event: Event, state: Memory, context: Context) -> Iterator[Finding]:
         """The strangest recipient of the act, or the act itself if it was not asked for."""
         content, view = event.content, state.view(event, context.now)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from detector.events import Event
+from detector.events import Event, Kind
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -187,6 +187,8 @@ def held_by(action: str) -> tuple[str, str] | None:
 
 def by_service(event: Event) -> bool:
     """Whether a service did it for somebody, as part of something larger: a stack, a plan of backups."""
+    if not event.attributes:
+        return False
     told = (event.attributes.get("invoked_by"), event.attributes.get("source_ip"))
     return any(
         isinstance(name, str) and name.endswith(".amazonaws.com") and name.partition(".")[0] in _OWN_WORK
@@ -224,12 +226,18 @@ def exported(event: Event) -> str:
 
     Of volumes that are told, rates judge.
     """
-    told = "statement" in event.attributes
-    if ((event.bytes_out or event.records > 1) and not told) or event.kind not in {"access", "transfer"}:
+    if event.kind not in {"access", "transfer"}:
         return ""
-    action = act_of(event)
+    if (event.bytes_out or event.records > 1) and "statement" not in event.attributes:
+        return ""
+    return _taken(event.kind, act_of(event))
+
+
+@lru_cache(maxsize=4096)
+def _taken(kind: Kind, action: str) -> str:
+    """What an access or a transfer by this name copies or hands over whole."""
     spoken = words(action)
-    if event.kind == "access":
+    if kind == "access":
         return "a download" if _EXPORTS.intersection(spoken) and _RECORDS.intersection(spoken) else ""
     found = held_by(action) if _COPIES.intersection(spoken) else None
     if found is not None:

@@ -86,10 +86,12 @@ class IdentityMisuse(Detector[Uses]):
         """Never used."""
         return Uses()
 
+    def concerns(self, event: Event, state: Uses, context: Context) -> bool:  # noqa: ARG002
+        """Only what its source told something about tells who acted."""
+        return bool(event.attributes)
+
     def detect(self, event: Event, state: Uses, context: Context) -> Iterator[Finding]:
         """One finding for all that is strange about who acted."""
-        if not event.attributes:
-            return
         p = self._p_network(event, state, context)
         found = [
             sign
@@ -163,8 +165,6 @@ class IdentityMisuse(Detector[Uses]):
 
         A network that was told on several days and still is not known becomes so.
         """
-        if not event.attributes:
-            return
         learn_account(event, state.accounts, context)
         if others_flag(self.name, found):
             return
@@ -193,8 +193,6 @@ class IdentityMisuse(Detector[Uses]):
 
     def suspects(self, event: Event, state: Uses, context: Context) -> bool:
         """Whether the event goes on with what was reported and has not become a habit."""
-        if not event.attributes:
-            return False
         strange = self._strange(event, state, context, self._p_network(event, state, context))
         return any(at_least(sign.severity, "SEV3") for sign in strange)
 

@@ -15,7 +15,7 @@ from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import duration, number, plural, probability
 from models.base import log10_surprise
-from models.rate import DecayedRate, Judgement, RateParams
+from models.sums import DecayedSums, Judgement, RateParams
 
 CHANNEL: Final = "records deleted"
 DAY: Final = 86400.0
@@ -36,7 +36,7 @@ class Deletions:
     __slots__ = ("containers", "familiar", "rate", "reported_at", "reported_total")
 
     def __init__(self, params: RateParams) -> None:
-        self.rate = DecayedRate(params)
+        self.rate = DecayedSums(params)
         self.containers: dict[str, Container] = {}
         self.familiar = Familiar()
         self.reported_at = float("-inf")
@@ -200,15 +200,15 @@ class MassDeletion(Detector[Deletions]):
         if event.outcome != "success" or context.answer == "approved":
             return
         prior = context.priors.rate(context.principal.role, CHANNEL, len(self.params.half_lives))
-        for i, peak in state.rate.close_blocks(context.now, prior):
-            context.group.add_peak(CHANNEL, i, peak)
         container = self._container(event, state, context.now)
         if container is not None and event.target is not None:
             state.containers.pop(event.target.uri, None)
             state.containers[event.target.uri] = container
             if len(state.containers) > CONTAINERS_MOST:
                 del state.containers[next(iter(state.containers))]
-        state.rate.learn_one(float(max(event.records, 1)), context.now, prior, flagged=context.suspect)
+        amount = float(max(event.records, 1))
+        for i, peak in state.rate.learn_one(amount, context.now, prior, flagged=context.suspect):
+            context.group.add_peak(CHANNEL, i, peak)
         if lost(event) is not None and not others_flag(self.name, found):
             state.familiar.learn(act_of(event), context, self.settings.habit_days, kin_of(event.target))
         for finding in found:

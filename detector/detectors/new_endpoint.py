@@ -1,6 +1,6 @@
 """Hosts, routes, buckets, recipients and networks that a principal has never reached before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from pydantic import Field
@@ -80,13 +80,19 @@ class NewEndpoint(Detector[Seen]):
         """Nothing seen."""
         return Seen()
 
-    def detect(self, event: Event, state: Seen, context: Context) -> Iterator[Finding]:
+    def concerns(self, event: Event, state: Seen, context: Context) -> bool:  # noqa: ARG002
+        """Acts that reached anything."""
+        return event.outcome != "denied" and bool(context.endpoints(event))
+
+    def detect(self, event: Event, state: Seen, context: Context) -> Iterable[Finding]:
         """One finding for the most surprising endpoint of the event, if it is surprising for its zone."""
-        if event.outcome == "denied":
-            return
+        strange = [endpoint for endpoint in context.endpoints(event) if not state.is_familiar(endpoint)]
+        return self._strangest(event, strange, state, context) if strange else ()
+
+    def _strangest(self, event: Event, reached: Sequence[Endpoint], state: Seen, context: Context) -> Iterator[Finding]:
         best: tuple[float, Endpoint] | None = None
         stray: tuple[float, Endpoint] | None = None
-        for endpoint in context.endpoints(event):
+        for endpoint in reached:
             p, told = self._surprise(event, endpoint, state, context)
             zone = effective_zone(endpoint, context)
             if zone in OUTSIDE:
@@ -198,13 +204,12 @@ class NewEndpoint(Detector[Seen]):
 
     def learn(self, event: Event, state: Seen, context: Context, found: Sequence[Finding]) -> None:
         """Count the endpoints; new ones of a suspect event are remembered as reported, not as normal."""
-        if event.outcome == "denied":
-            return
         looks = (f for f in found if f.detector == self.name and f.severity == "SEV4" and not f.evidence["payload"])
         noted = {finding.evidence["endpoint"]: finding.p_value for finding in looks}
         for endpoint in context.endpoints(event):
             seen = state.names.get(endpoint.namespace)
-            self._try(event, endpoint, state, context, noted.get(endpoint.name))
+            if noted or state.trials:
+                self._try(event, endpoint, state, context, noted.get(endpoint.name))
             if context.suspect and (seen is None or endpoint.name not in seen):
                 p, _ = self._surprise(event, endpoint, state, context)
                 state.remember(endpoint_key(endpoint), context.now, p)

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from detector.charter import Charter
+from detector.charter import NOTHING, Charter
 from detector.detectors.base import ATLAS, OWASP_AGENTIC, START, Context, Example, StructDetector, sample
 from detector.detectors.rows import Row, count_on, current, is_milestone
 from detector.events import SENSITIVE, Destination, Event, Kind, Permission, Sensitivity, Target
@@ -66,6 +66,13 @@ class OutOfCharter(StructDetector[Breaches]):
     tags = (f"{OWASP_AGENTIC}:ASI02", f"{OWASP_AGENTIC}:ASI10", f"{ATLAS}:AML.T0053")
     kinds = frozenset({"access", "transfer", "call", "permission", "publish", "delete"})
     State = Breaches
+
+    def concerns(self, event: Event, state: Breaches, context: Context) -> bool:
+        """All of an agent with a charter, else the first touch of a class of data."""
+        if context.charter is not NOTHING:
+            return True
+        touched = _class_touched(event)
+        return touched is not None and touched not in state.classes
 
     def detect(self, event: Event, state: Breaches, context: Context) -> Iterator[Finding]:
         """A finding at the first breach of a rule by a name, the tenth, the hundredth and so on."""
@@ -180,5 +187,6 @@ class OutOfCharter(StructDetector[Breaches]):
 def _class_touched(event: Event) -> Sensitivity | None:
     """The sensitive class of data that the event really reached, if it did."""
     target = event.target
-    reached = target is not None and target.sensitivity in SENSITIVE and event.outcome == "success"
-    return target.sensitivity if target is not None and reached and event.kind in _READS else None
+    if target is None or target.sensitivity not in SENSITIVE:
+        return None
+    return target.sensitivity if event.outcome == "success" and event.kind in _READS else None

@@ -36,6 +36,16 @@ class Seen:
         self.reported: dict[str, tuple[float, float]] = {}
         self.trials: dict[str, Trial] = {}
 
+    def is_familiar(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint counts as known, and there is no more to be said of it."""
+        seen = self.names.get(endpoint.namespace)
+        if seen is None or endpoint.name not in seen:
+            return False
+        if not (self.reported or self.trials):
+            return True
+        key = endpoint_key(endpoint)
+        return key not in self.reported and key not in self.trials
+
     def told(self, key: str, now: float) -> float | None:
         """The p-value that the endpoint was reported with, while that holds; None if it was not, or long ago."""
         since, p = self.reported.get(key, (-math.inf, 1.0))

@@ -30,12 +30,15 @@ class SensitiveRead(StructDetector[Touched]):
     kinds = frozenset({"access", "transfer", "call"})
     State = Touched
 
+    def concerns(self, event: Event, state: Touched, context: Context) -> bool:  # noqa: ARG002
+        """Successful touches of what is sensitive."""
+        target = event.target
+        return target is not None and target.sensitivity in SENSITIVE and event.outcome == "success"
+
     def detect(self, event: Event, state: Touched, context: Context) -> Iterator[Finding]:
         """A note at the first touch of each resource."""
         target = event.target
-        if target is None or target.sensitivity not in SENSITIVE or event.outcome != "success":
-            return
-        if target.uri in state.resources:
+        if target is None or target.uri in state.resources:
             return
         read = plural(event.records, "record") if event.records else "an unknown number of records"
         yield self.finding(
@@ -60,7 +63,7 @@ class SensitiveRead(StructDetector[Touched]):
     def learn(self, event: Event, state: Touched, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Remember the resource."""
         target = event.target
-        if target is None or target.sensitivity not in SENSITIVE or event.outcome != "success":
+        if target is None:
             return
         if target.uri not in state.resources:
             state.total += 1

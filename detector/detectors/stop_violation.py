@@ -68,6 +68,10 @@ class StopViolation(StructDetector[Orders]):
 
     settings: Settings
 
+    def concerns(self, event: Event, state: Orders, context: Context) -> bool:  # noqa: ARG002
+        """Orders, denials, and whatever is done under a stop."""
+        return state.stopped_at is not None or event.outcome == "denied" or event.kind == "control"
+
     def detect(self, event: Event, state: Orders, context: Context) -> Iterator[Finding]:
         """A finding at the first act after a stop, the tenth, the hundredth …; one at too many denials.
 

@@ -1,7 +1,7 @@
 """Data leaving, or being gathered, faster or in larger sum than this principal ever sends or reads."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from pydantic import Field
@@ -28,6 +28,17 @@ OWN_HOURS_WEIGHT: Final = 2.0
 # The side of what is read and sent nowhere; its least sums are so many times those of what is sent.
 READ: Final = "read"
 READ_LEAST: Final = 10
+SIDES: Final = ("outside", "inside", READ)
+
+
+class Side(NamedTuple):
+    """A unit on a side of the fence: the channel of its tests, the p-value and the sum from which it can fire."""
+
+    unit: str
+    name: str
+    channel: str
+    starting_p: float
+    least: int
 
 
 class TransferRate(Detector[Flows]):
@@ -87,31 +98,44 @@ class TransferRate(Detector[Flows]):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.params = RateParams(season=settings.season, anchor=settings.anchor)
+        self._sides = {f"{unit} {side}": self._side(unit, side) for unit in ("bytes", "records") for side in SIDES}
+
+    def _side(self, unit: str, side: str) -> Side:
+        settings = self.settings
+        least = settings.min_bytes if unit == "bytes" else settings.min_records
+        starting_p = {"outside": settings.outside_p, "inside": settings.inside_p, READ: settings.read_p}[side]
+        return Side(unit, side, f"{self.name} {side}", starting_p, least * READ_LEAST if side == READ else least)
 
     def new_state(self) -> Flows:
         """No channels yet."""
         return Flows()
 
-    def detect(self, event: Event, state: Flows, context: Context) -> Iterator[Finding]:
+    def detect(self, event: Event, state: Flows, context: Context) -> Iterable[Finding]:
         """One finding for the channel that is least probable, if it is improbable enough."""
-        best: tuple[str, Judgement] | None = None
+        best: tuple[str, Judgement, float] | None = None
         for name, amount in amounts(event, context):
-            known = state.channels.get(name)
-            if (amount if known is None else known.rate.largest(amount, context.now)) < self._least(name):
-                self._test(name, 0.0, context)  # too little to judge, but a test all the same
+            known, side = state.channels.get(name), self._sides[name]
+            if amount < side.least and (known is None or known.rate.stays_below(side.least, amount, context.now)):
+                context.too_little(side.channel)
                 continue
             channel = known or Channel(self.params)
-            judged = self._judge(name, amount, channel, state, context)
+            judged, p = self._judge(name, amount, channel, state, context)
+            score = log10_surprise(p) if judged.total >= side.least else 0.0
             if (
-                self._is_beyond(name, judged, context)
-                and self._is_news(channel, judged, context.now)
-                and (best is None or judged.p_value < best[1].p_value)
+                context.test(side.channel, score, side.starting_p)
+                and self._is_news(channel, p, context.now)
+                and (best is None or p < best[2])
             ):
-                best = name, judged
-        if best is not None:
-            yield self._finding(event, state, context, *best)
+                best = name, judged, p
+        if best is None:
+            return ()
+        name, judged, p = best
+        return (self._finding(event, state, context, name, msgspec.structs.replace(judged, p_value=p)),)
 
-    def _judge(self, name: str, amount: float, channel: Channel, state: Flows, context: Context) -> Judgement:
+    def _judge(
+        self, name: str, amount: float, channel: Channel, state: Flows, context: Context
+    ) -> tuple[Judgement, float]:
+        """The sums, and how improbable all of it is: that the channel is used at all, and to whom."""
         role = context.principal.role
         prior = context.priors.rate(role, name, len(self.params.half_lives))
         judged = channel.rate.judge(amount, context.now, prior)
@@ -120,30 +144,15 @@ class TransferRate(Detector[Flows]):
         share = (used + expected) / (active + OWN_HOURS_WEIGHT)
         # Much to a stranger is less probable than either: the tails are taken as independent.
         strange = context.novelty if name.endswith("outside") else 1.0
-        return msgspec.structs.replace(judged, p_value=judged.p_value * min(1.0, share) * strange)
+        return judged, judged.p_value * min(1.0, share) * strange
 
-    def _is_beyond(self, name: str, judged: Judgement, context: Context) -> bool:
-        score = log10_surprise(judged.p_value) if judged.total >= self._least(name) else 0.0
-        return self._test(name, score, context)
-
-    def _test(self, name: str, score: float, context: Context) -> bool:
-        side = name.partition(" ")[2]
-        return context.test(f"{self.name} {side}", score, getattr(self.settings, f"{side}_p"))
-
-    def _least(self, name: str) -> int:
-        """The sum below which a channel never fires."""
-        unit, side = name.split()
-        least = self.settings.min_bytes if unit == "bytes" else self.settings.min_records
-        return least * READ_LEAST if side == READ else least
-
-    def _is_news(self, channel: Channel, judged: Judgement, now: float) -> bool:
+    def _is_news(self, channel: Channel, p: float, now: float) -> bool:
         return (
-            now - channel.reported_at >= self.settings.repeat_after
-            or log10_surprise(judged.p_value) >= channel.reported_score + 3.0
+            now - channel.reported_at >= self.settings.repeat_after or log10_surprise(p) >= channel.reported_score + 3.0
         )
 
     def _finding(self, event: Event, state: Flows, context: Context, name: str, judged: Judgement) -> Finding:
-        unit, side = name.split()
+        unit, side = self._sides[name].unit, self._sides[name].name
         to, target = event.destination, event.target
         where = (
             to.host or to.account or to.recipient if to else target.uri if target and side == READ else None
@@ -186,10 +195,11 @@ class TransferRate(Detector[Flows]):
                 channel.hour = hour
                 channel.hours += 1
                 context.group.add_channel_hour(name)
-            prior = context.priors.rate(context.principal.role, name, len(self.params.half_lives))
-            for i, peak in channel.rate.close_blocks(context.now, prior):
+            rate, prior = channel.rate, None
+            if rate.ends_block(context.now):
+                prior = context.priors.rate(context.principal.role, name, len(self.params.half_lives))
+            for i, peak in rate.learn_one(amount, context.now, prior, flagged=context.suspect):
                 context.group.add_peak(name, i, peak)
-            channel.rate.learn_one(amount, context.now, prior, flagged=context.suspect)
             for finding in found:
                 if finding.detector == self.name and finding.evidence["channel"] == name:
                     channel.reported_at, channel.reported_score = context.now, finding.score

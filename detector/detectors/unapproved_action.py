@@ -71,9 +71,13 @@ class UnapprovedAction(StructDetector[Rows]):
     kinds = frozenset({"access", "transfer", "call", "permission", "publish", "delete"})
     State = Rows
 
+    def concerns(self, event: Event, state: Rows, context: Context) -> bool:  # noqa: ARG002
+        """What lacks the yes that it needs."""
+        return context.answer not in {"not_needed", "approved"}
+
     def detect(self, event: Event, state: Rows, context: Context) -> Iterator[Finding]:
         """A finding at the first such act, the tenth, the hundredth and so on."""
-        if context.answer in {"approved", "not_needed"} or event.outcome != "success":
+        if event.outcome != "success":
             return
         count = current(state.rows.get(_row_key(event, context)), context.now, ROW_SECONDS).count + 1
         if not is_milestone(count):
@@ -99,11 +103,11 @@ class UnapprovedAction(StructDetector[Rows]):
 
     def suspects(self, event: Event, state: Rows, context: Context) -> bool:  # noqa: ARG002
         """Whatever lacks its yes."""
-        return context.answer not in {"approved", "not_needed"}
+        return True
 
     def learn(self, event: Event, state: Rows, context: Context, found: Sequence[Finding]) -> None:  # noqa: ARG002
         """Count the row on."""
-        if context.answer not in {"approved", "not_needed"} and event.outcome == "success":
+        if event.outcome == "success":
             count_on(state.rows, _row_key(event, context), context.now, ROW_SECONDS, ROWS_MOST)
 
     @classmethod

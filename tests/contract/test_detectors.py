@@ -95,6 +95,13 @@ def check_detecting_changes_nothing(detector: Detector[Any], example: Example) -
     scoring = opened(detector, example)
     run(scoring, example.events[:-1])
     seen: list[bytes] = []
+    concerned: list[bool] = []
+
+    def ask(event: Event, state: Any, context: Any) -> bool:
+        before = msgspec.msgpack.encode(detector.dump(state))
+        concerned.append(type(detector).concerns(detector, event, state, context))
+        assert msgspec.msgpack.encode(detector.dump(state)) == before, "concerns changed the state"
+        return concerned[-1]
 
     def watch(event: Event, state: Any, context: Any) -> Any:
         before = msgspec.msgpack.encode(detector.dump(state))
@@ -103,9 +110,10 @@ def check_detecting_changes_nothing(detector: Detector[Any], example: Example) -
         assert msgspec.msgpack.encode(detector.dump(state)) == before, "detect changed the state"
         return found
 
-    detector.detect = watch  # type: ignore[method-assign]
+    detector.detect, detector.concerns = watch, ask  # type: ignore[method-assign]
     run(scoring, example.events[-1:], len(example.events))
-    assert seen or example.events[-1].kind not in detector.kinds
+    assert bool(seen) == any(concerned)
+    assert concerned or example.events[-1].kind not in detector.kinds
 
 
 def test_a_detector_that_learns_while_it_detects_is_caught() -> None:

@@ -16,6 +16,7 @@ from models.novelty import Novelty, NoveltyParams
 from models.rate import DecayedRate, LevelParams, Prior, RateParams
 from models.sequence import ActionCounts, ActionPrior, Sequence, SequenceParams
 from models.tail import Tail, TailParams
+from tests.support.alike import differences
 from tests.support.checks import must_fail
 
 PRIOR = (Prior(9.0, 1.0, 50.0),) * 3
@@ -191,6 +192,7 @@ def check_restored_scores_the_same(make: Callable[[], Any]) -> None:
     stream, time = fed(make)
     twin = stream.fresh()
     twin.model.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(stream.model.snapshot())))
+    assert not differences(stream.model, twin.model)
     rng, other = random.Random(8), random.Random(8)
     for step in range(50):
         assert twin.scores(time + step) == stream.scores(time + step)

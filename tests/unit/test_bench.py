@@ -16,7 +16,7 @@ def test_every_format_has_its_typical_message() -> None:
 
 @pytest.mark.parametrize(("name", "typical"), TYPICAL.items())
 def test_a_typical_message_is_understood_whole(name: str, typical: Typical) -> None:
-    for raw in typical.raws:
+    for raw in typical.raws[:50]:
         decoded = REGISTRY[name.partition(" ")[0]](raw)
         assert isinstance(decoded, tuple), decoded
         events = events_of(decoded)
@@ -28,3 +28,16 @@ def test_the_table_has_a_line_for_each() -> None:
     assert table([Cost("native", 600, 1.25, 1.0, 2.0, 1.5)]).splitlines()[2:] == [
         "| native | 600 | 1.2 | 1.0 to 2.0 | 1.5 |"
     ]
+
+
+def test_no_cache_could_hold_what_is_said_in_the_messages() -> None:
+    for name in ("otel (small)", "otel (median)", "otel (large)", "otel (contents)"):
+        raws = TYPICAL[name].raws
+        assert len(set(raws)) == len(raws)
+        assert len(raws) * TYPICAL[name].records >= 4000
+
+
+@pytest.mark.parametrize(("name", "kilobytes"), [("small", (1.1, 1.3)), ("median", (1.3, 1.45)), ("large", (2.6, 2.9))])
+def test_spans_with_contents_have_the_sizes_of_real_ones(name: str, kilobytes: tuple[float, float]) -> None:
+    sizes = sorted(map(len, TYPICAL[f"otel ({name})"].raws))
+    assert kilobytes[0] <= sizes[len(sizes) // 2] / 1000 <= kilobytes[1]

@@ -9,7 +9,7 @@ from detector.decoding import Decoder
 from detector.duplicates import SeenEvents, mark_of
 from detector.events import Actor, Envelope, Event, Target
 from detector.formats.audit import UNDATED
-from detector.scoring import Scored
+from detector.scored import Scored
 from detector.sources.base import Record
 from tests.support import cloudtrail, ocsf
 from tests.support.cloudevents import cloudevent

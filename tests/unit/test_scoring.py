@@ -131,7 +131,9 @@ class Explosive(SensitiveRead):
 def test_an_event_that_makes_a_detector_raise_is_passed_over() -> None:
     stage = Scoring([Explosive(Explosive.Settings())])
     stage.open(PARTITION)
-    before, bang, after = (stage.step(envelope(event(i, action=a))) for i, a in enumerate(("read", "bang", "read")))
+    secret = Target(uri="db://users", sensitivity="restricted")
+    acts = [event(i, action=action, target=secret) for i, action in enumerate(("read", "bang", "read"))]
+    before, bang, after = (stage.step(envelope(act)) for act in acts)
     assert (before.verdict, bang.verdict, after.verdict) == ("scored", "error", "scored")
     assert bang.error == "OverflowError: date value out of range"
 
