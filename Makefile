@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
+# Tests that need nothing but themselves run side by side; those with brokers, stores and clocks one after the other.
+SIDE_BY_SIDE := tests/unit tests/contract tests/scenarios tests/support tests/bench models detector
+ONE_BY_ONE := tests/integration tests/faults
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak lint format kafka samples evaluate bench docs audit lock clean
 
@@ -15,7 +19,8 @@ demo: $(STAMP) ## the four sample incidents through the real pipeline into an em
 	$(BIN)/detector demo
 
 test: $(STAMP) ## everything, on real components (Kafka needs Java 17 and Maven; see README)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS) $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ONE_BY_ONE)
 
 soak: $(STAMP) ## kill, freeze and restart everything under load, then compare with a clean replay (MINUTES=3 SEED=1)
 	$(BIN)/python -m tests.support.soak --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1)

@@ -48,3 +48,5 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str
     resolution: str | None = None
     """Why it ended ("quiet for 1 h", "exposure closed", "merged into a-…"); None while it is open."""
+    config: str = ""
+    """The configuration that this version was made under, as in `Finding`; "" when not told."""

@@ -1,11 +1,13 @@
 """From a configuration to the two stages: what live, replay and demo build alike."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from detector import model_file
 from detector.activity import NAMES
 from detector.charter import Charters
 from detector.config import Config
+from detector.config_versions import short_hash
 from detector.correlation import Correlator
 from detector.decoding import Decoder, DecoderByTopic
 from detector.destinations import Zones
@@ -52,11 +54,11 @@ def detectors(config: Config) -> list[Detector[Any]]:
     return built
 
 
-def scoring(config: Config, *behind: Detector[Any]) -> Scoring:
-    """The first stage, empty; with detectors `behind` those of the configuration, if given."""
+def scoring(config: Config, *behind: Detector[Any], before: Sequence[Detector[Any]] = ()) -> Scoring:
+    """The first stage, empty; with detectors `before` and `behind` those of the configuration, if given."""
     charters = Charters(config.charters.roles, config.charters.agents)
     rules = (config.scoring, charters, config.budget, suppressions(config), config.control)
-    return Scoring([*detectors(config), *behind], *rules)
+    return Scoring([*before, *detectors(config), *behind], *rules, config=short_hash(config))
 
 
 def suppressions(config: Config) -> Suppressions:
@@ -66,7 +68,7 @@ def suppressions(config: Config) -> Suppressions:
 
 def correlator(config: Config) -> Correlator:
     """The second stage, empty."""
-    return Correlator(about(), config.correlation, suppressions(config))
+    return Correlator(about(), config.correlation, suppressions(config), short_hash(config))
 
 
 def attention(config: Config) -> float:

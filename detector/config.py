@@ -3,24 +3,29 @@
 import difflib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
 from detector import chains
 from detector.approvals import ControlSettings
+from detector.audit_settings import AuditSettings
 from detector.budget import BudgetSettings
 from detector.charter import Charter
 from detector.config_base import Secret, Section, TopicName, Url, without_password
-from detector.correlation import CorrelationSettings
 from detector.destinations import DestinationSettings
 from detector.detectors import REGISTRY
 from detector.formats import REGISTRY as FORMATS
+from detector.incidents import CorrelationSettings
 from detector.labels import LabelSettings
 from detector.partitions import ScoringSettings
 from detector.renderings import Rendering
+from detector.store.cluster import check_name
 from detector.suppressions import Mute
+
+ClusterName = Annotated[str, AfterValidator(check_name)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class Topics(Section):
@@ -77,6 +82,19 @@ class Kafka(Section):
     security: Security = Field(Security(), description="How to reach the brokers safely.")
 
 
+class Retention(Section):
+    """How long rows are kept; a legal hold keeps them longer."""
+
+    events: Days | None = Field(
+        None, description="Days that events are kept after the month they are of is over; none: for ever."
+    )
+    findings: Days | None = Field(None, description="The same for findings.")
+    alerts: Days | None = Field(None, description="The same for alerts, by the month in which they were opened.")
+    exposures: Days | None = Field(None, description="The same for exposure windows, likewise.")
+    rejects: Days | None = Field(None, description="The same for rejects, by the month in which they arrived.")
+    principal_minutes: Days | None = Field(None, description="The same for the sums by principal and minute.")
+
+
 class Store(Section):
     """The event store."""
 
@@ -86,11 +104,21 @@ class Store(Section):
     )
     password: Secret | None = Field(None, description="Password of the server's user.")
     ca_file: Path | None = Field(None, description="CA certificates (PEM) to verify it with; none: the system's.")
+    cluster: ClusterName | None = Field(
+        None, description="Cluster of servers to make the tables on, replicated; none: on one server. For new stores."
+    )
+    retention: Retention = Field(Retention(), description="How long rows are kept; a legal hold keeps them longer.")
 
     @field_validator("url")
     @classmethod
     def _no_password_in_it(cls, url: str | None) -> str | None:
         return url if url is None else without_password(url)
+
+    @model_validator(mode="after")
+    def _cluster_of_servers(self) -> Self:
+        if self.cluster is not None and (self.url or "").startswith("chdb:"):
+            raise ValueError("an embedded store is on no `cluster`: take it out, or name a server as `url`")
+        return self
 
 
 class State(Section):
@@ -193,6 +221,7 @@ class Config(Section):
     )
     content: Content = Field(Content(), description="What is said to models and by them.")
     store: Store = Field(Store(), description="The event store.")
+    audit: AuditSettings = Field(AuditSettings(), description="Proof for auditors that nothing stored was altered.")
     state: State = Field(State(), description="Where the detector's memory is saved.")
     scoring: ScoringSettings = Field(ScoringSettings(), description="Bounds and event-time rules.")
     budget: BudgetSettings = Field(BudgetSettings(), description="How many false alerts people are willing to look at.")
@@ -225,7 +254,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> Self:
-        own = {self.kafka.topics.findings, self.kafka.topics.alerts, self.kafka.topics.rejects}
+        topics = self.kafka.topics
+        own = {topics.findings, topics.alerts, topics.rejects, self.audit.anchor_topic}
         for source in self.read:
             if source.topic in own:
                 raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")

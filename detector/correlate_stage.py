@@ -80,12 +80,14 @@ class CorrelateStage(Stage):
 
     def _gauge(self) -> None:
         counts: Counter[Severity] = Counter()
-        exposures = 0
+        exposures, opened = 0, []
         for correlator, _ in self._correlators.values():
             counts.update(correlator.open_alerts)
             exposures += len(correlator.exposures)
+            opened.append(correlator.exposures.oldest())
         self.shell.metrics.set_open_incidents(counts)
         self.shell.metrics.open_exposures.set(exposures)
+        self.shell.metrics.exposure_oldest.set(min((at for at in opened if at is not None), default=0.0))
 
     def full(self) -> list[Partition]:
         """Nothing waits here."""

@@ -2,17 +2,16 @@
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
 from detector import chains
-from detector.alerts import Alert
+from detector.alerts import Alert, Status
 from detector.exposure_versions import ExposureVersion
 from detector.exposures import ExposureLedger
 from detector.findings import Finding
-from detector.incidents import About, Incident, RiskSettings, keys_of
+from detector.incidents import About, CorrelationSettings, Incident, keys_of
 from detector.severity import Severity, at_least
 from detector.suppressions import Suppressions, is_accepted
 from detector.wording import duration
@@ -20,26 +19,6 @@ from detector.wording import duration
 STATE_VERSION: Final = 1
 KEYS_MOST: Final = 500
 POSTS_MOST: Final = 60
-
-
-class CorrelationSettings(BaseModel):
-    """How findings are joined, and when an alert is raised and ends."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    window: float = Field(7200.0, gt=0, description="Seconds without a finding after which an incident is over.")
-    settle: float = Field(
-        600.0,
-        ge=0,
-        description="Seconds without a finding after which an incident ends whose exposure was closed.",
-    )
-    alert_from: Severity = Field("SEV3", description="Severity from which an incident raises an alert.")
-    exposure_limit: float = Field(
-        300.0, gt=0, description="Seconds for which sensitive data may stand open before it is a finding."
-    )
-    max_incidents: int = Field(10_000, ge=1, description="Incidents kept; past it the one quiet for longest ends.")
-    remembered_findings: int = Field(20_000, ge=1, description="Finding ids kept, to know repeats after a crash.")
-    risk: RiskSettings = Field(RiskSettings(), description="How findings add up to a severity.")
 
 
 class Correlated(msgspec.Struct):
@@ -63,6 +42,7 @@ class Correlator:
         about: What to say of each detector, by name.
         settings: How to join and when to tell.
         suppressions: What to mark the findings by that are made here.
+        config: The configuration that what is made here says it was made under; "" if it doesn't.
     """
 
     def __init__(
@@ -70,10 +50,12 @@ class Correlator:
         about: Mapping[str, About],
         settings: CorrelationSettings | None = None,
         suppressions: Suppressions | None = None,
+        config: str = "",
     ) -> None:
         self._about = {**about, **chains.DERIVED}
         self._settings = settings or CorrelationSettings()
         self._suppressions = suppressions or Suppressions()
+        self._config = config
         self._incidents: dict[str, Incident] = {}
         self._by_key: dict[str, str] = {}
         self._deadlines: list[tuple[float, str]] = []
@@ -106,7 +88,7 @@ class Correlator:
         if incident is not None:
             self._take(incident, finding, out)
             self._tell(incident, finding.time.timestamp(), out)
-        out.exposures = self.exposures.versions()
+        out.exposures = self._versions()
         return out
 
     def advance(self, now: float) -> Correlated:
@@ -123,8 +105,12 @@ class Correlator:
             _, incident_id = heapq.heappop(self._deadlines)
             if (waiting := self._incidents.get(incident_id)) is not None:
                 self._end_if_quiet(waiting, now, out)
-        out.exposures = self.exposures.versions()
+        out.exposures = self._versions()
         return out
+
+    def _versions(self) -> list[ExposureVersion]:
+        limit, config = self._settings.exposure_limit, self._config
+        return [msgspec.structs.replace(v, limit_seconds=limit, config=config) for v in self.exposures.versions()]
 
     def _remember(self, finding_id: str) -> None:
         self._seen[finding_id] = None
@@ -186,7 +172,7 @@ class Correlator:
     def _take(self, incident: Incident, finding: Finding, out: Correlated, *, derived: bool = False) -> None:
         """Add a finding, and those that follow from it."""
         if derived:
-            finding = self._suppressions.mark(finding)
+            finding = msgspec.structs.replace(self._suppressions.mark(finding), config=self._config)
             out.findings.append(finding)
         if finding.suppressed is None:
             incident.add(finding)
@@ -246,10 +232,9 @@ class Correlator:
         elif worse or incident.is_news():
             out.alerts.append(self._alert(incident, "updated", at))
 
-    def _alert(
-        self, incident: Incident, status: Literal["open", "updated", "resolved"], at: float, **more: str
-    ) -> Alert:
-        return incident.alert(self._settings.risk, self._about, status, at, **more)
+    def _alert(self, incident: Incident, status: Status, at: float, resolution: str | None = None) -> Alert:
+        about, risk = self._about, self._settings.risk
+        return incident.alert(risk, about, status, at, resolution=resolution, config=self._config)
 
     def _end_if_quiet(self, incident: Incident, now: float, out: Correlated) -> None:
         quiet_at = incident.quiet_at or incident.last_at + self._settings.window

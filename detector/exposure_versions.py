@@ -16,6 +16,8 @@ class ExposureVersion(msgspec.Struct, frozen=True, kw_only=True):
     `status` is "unwatched" for a window that the ledger had to let go while the resource stood open. `readers` counts
     those who touched the resource for the first time while it was open, as far as it was known at this version; who
     they were, and how much they read, is in the events. `resolution` says why it ended; None while it is open.
+    `limit_seconds` is for how long it may stand open before that is a finding, by the configuration `config` (as in
+    `Finding`).
     """
 
     id: str
@@ -44,3 +46,5 @@ class ExposureVersion(msgspec.Struct, frozen=True, kw_only=True):
     closing_event: str | None = None
     closing_change: str | None = None
     resolution: str | None = None
+    limit_seconds: float = 0.0
+    config: str = ""

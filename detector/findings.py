@@ -17,7 +17,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     `score` is -log10(p_value) for statistical rules and 0..1 (audience x privilege x sensitivity, share …)
     for deterministic ones. `entities` ("agent:a1", "thread:t9", "resource:s3://b") are what findings join
     by. `evidence` holds the numbers and names of the reason, for machines. `suppressed` is what keeps it from
-    making an alert ("mute:nightly-backup", "approved:.partner.example"); None if nothing does.
+    making an alert ("mute:nightly-backup", "approved:.partner.example"); None if nothing does. `config` is the
+    configuration that it was made under, the first 16 digits of its hash (`config_versions`); "" when not told.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     evidence: dict[str, Any] = {}
     suppressed: str | None = None
+    config: str = ""
 
 
 def stable_id(prefix: str, *parts: str) -> str:

@@ -38,6 +38,26 @@ class RiskSettings(BaseModel):
     )
 
 
+class CorrelationSettings(BaseModel):
+    """How findings are joined, and when an alert is raised and ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: float = Field(7200.0, gt=0, description="Seconds without a finding after which an incident is over.")
+    settle: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds without a finding after which an incident ends whose exposure was closed.",
+    )
+    alert_from: Severity = Field("SEV3", description="Severity from which an incident raises an alert.")
+    exposure_limit: float = Field(
+        300.0, gt=0, description="Seconds for which sensitive data may stand open before it is a finding."
+    )
+    max_incidents: int = Field(10_000, ge=1, description="Incidents kept; past it the one quiet for longest ends.")
+    remembered_findings: int = Field(20_000, ge=1, description="Finding ids kept, to know repeats after a crash.")
+    risk: RiskSettings = Field(RiskSettings(), description="How findings add up to a severity.")
+
+
 class About(msgspec.Struct, frozen=True):
     """What an alert says of a detector: a headline for each of its rules, and what to do."""
 
@@ -183,7 +203,14 @@ class Incident(msgspec.Struct, kw_only=True):
         return len(self.evidence) > self.told_detectors or more
 
     def alert(
-        self, settings: RiskSettings, about: Mapping[str, About], status: Status, at: float, **more: str
+        self,
+        settings: RiskSettings,
+        about: Mapping[str, About],
+        status: Status,
+        at: float,
+        *,
+        resolution: str | None = None,
+        config: str = "",
     ) -> Alert:
         """The next version of this incident's alert, as of `at` (unix seconds)."""
         self.version += 1
@@ -212,7 +239,8 @@ class Incident(msgspec.Struct, kw_only=True):
             story=tuple(self.story),
             tags=tuple(self.tags),
             runbook=about[lead.detector].runbook,
-            resolution=more.get("resolution"),
+            resolution=resolution,
+            config=config,
         )
         return self.last
 

@@ -4,7 +4,7 @@ A principal's id is never a label, nor is an alert's: every label has a small, k
 that alert rules look at exist from the start at 0, because a counter first scraped at 1 has no increase.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from platform import python_version
 from typing import Final, get_args, get_type_hints
 
@@ -21,7 +21,7 @@ from prometheus_client import (
 from detector.alerts import Alert, Status
 from detector.events import KINDS, Reject
 from detector.findings import Finding
-from detector.scoring import VERDICTS
+from detector.scored import VERDICTS
 from detector.severity import SEVERITIES, Severity
 from detector.suppressions import KINDS as SUPPRESSION_KINDS
 from detector.suppressions import kind_of
@@ -129,10 +129,14 @@ class Metrics:
             self.batch_seconds.labels(stage)
 
     def _define_stream(self) -> None:
+        self.messages = self._counter("messages", "Messages read, repeats after a restore among them.", "topic")
         self.events = self._counter("events", "Events decoded.", "format", "kind")
         self.verdicts = self._counter("events_verdict", "Events by how scoring took them.", "verdict")
         self.event_ids_reused = self._counter("event_ids_reused", "Events under the id of another event.")
         self.rejects = self._counter("rejects", "Messages that could not be decoded.", "reason")
+        self.passed_over = self._counter(
+            "messages_passed_over", "Messages that were understood and hold nothing that anybody did.", "topic"
+        )
         self.findings = self._counter("findings", "Findings made.", "detector", "severity")
         self.findings_suppressed = self._counter(
             "findings_suppressed", "Findings that a mute or an approved endpoint silenced.", "reason"
@@ -162,6 +166,12 @@ class Metrics:
     def _define_state(self) -> None:
         self.open_incidents = self._gauge("open_incidents", "Incidents that are open.", "severity")
         self.open_exposures = self._gauge("open_exposures", "Exposure windows that are open.")
+        self.exposure_oldest = self._gauge(
+            "exposure_oldest_timestamp_seconds",
+            "Event time at which the oldest open window opened; 0 with none open.",
+        )
+        self.ready = self._gauge("ready", "1 while /readyz says that it is at work.")
+        self.healthy = self._gauge("healthy", "1 while /healthz says that every loop comes round.")
         self.principals = self._gauge("principals", "Principals held in memory.")
         self.principals_unreadable = self._counter(
             "principals_unreadable", "Principals forgotten because what was saved of them could not be read."
@@ -170,6 +180,9 @@ class Metrics:
         self.config_reload_timestamp = self._gauge(
             "config_reload_timestamp_seconds", "When a reload last worked, in unix seconds."
         )
+        self.restore_seconds = self._gauge(
+            "restore_seconds", "What taking over partitions with their saved state took the last time.", "stage"
+        )
         self.checkpoint_seconds = self._histogram("checkpoint_seconds", "Saving a checkpoint.", _SHORT)
         self.checkpoint_bytes = self._counter("checkpoint_bytes", "Written by checkpoints.")
         self.checkpoint_failures = self._counter("checkpoint_failures", "Checkpoints that could not be written.")
@@ -177,6 +190,11 @@ class Metrics:
             "checkpoint_damage", "Files of checkpoints that were missing or damaged when they were needed."
         )
         self.checkpoint_age = self._gauge("checkpoint_age_seconds", "Since the last checkpoint that worked.")
+
+    def count_messages(self, polled: Mapping[tuple[str, int], Sized]) -> None:
+        """Messages read in one go, by (topic, partition)."""
+        for (topic, _), messages in polled.items():
+            self.messages.labels(topic).inc(len(messages))
 
     def count_events(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Events decoded in a batch, by (format, kind)."""
@@ -217,6 +235,7 @@ class Metrics:
             self.consumer_lag.remove(*gone)
         for labels, messages in current.items():
             self.consumer_lag.labels(*labels).set(messages)
+            self.messages.labels(labels[0])  # a topic that has said nothing since the start is seen to be silent
         self._lagging[reader] = set(current)
 
     def set_reload(self, worked: bool, now: float) -> None:

@@ -71,6 +71,7 @@ class ScoreStage(Stage):
         self._kinds: Counter[tuple[str, str]] = Counter()
         self._verdicts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._passed_over: Counter[str] = Counter()
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
         """Queue what was polled; score all that no other partition can still precede."""
@@ -99,9 +100,14 @@ class ScoreStage(Stage):
         for reason, count in self._reasons.items():
             metrics.rejects.labels(reason).inc(count)
         self._reasons.clear()
+        for topic, count in self._passed_over.items():
+            metrics.passed_over.labels(topic).inc(count)
+        self._passed_over.clear()
 
     def _queue(self, partition: Partition, record: Record) -> None:
         decoded = self._decoder.decode(record)
+        if not decoded:
+            self._passed_over[record.topic] += 1
         first = next((item for item in decoded if isinstance(item, Envelope)), None)
         if first is not None:
             # An event from the future must not hold its partition back.

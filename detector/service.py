@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import structlog
 
 from detector import VERSION, assembly, chains
 from detector.alerts import Alert
+from detector.auditing import LinkedStore, anchor_sink
+from detector.bounded import within
 from detector.checkpoints import CheckpointStore
 from detector.config import Config
 from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY as DETECTORS
+from detector.event_store import EventStore, EventStoreSink, opened
 from detector.formats import REGISTRY as FORMATS
 from detector.http_settings import http_options
 from detector.kafka_settings import client_settings
@@ -29,15 +32,12 @@ from detector.renderings import RENDERINGS
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
-from detector.sinks.clickhouse import ClickHouseSink
 from detector.sinks.kafka import KafkaSink
 from detector.sinks.refusals import ToRejects
 from detector.sinks.runner import DEFAULT_LIMITS, Limits, SinkRunner, ignore_refused
 from detector.sinks.webhook import WebhookSink
 from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener
 from detector.stages import Stage, StageShell
-from detector.store.client import Store, connect
-from detector.store.migrate import migrate
 from detector.store.queries import stored_positions
 from detector.suppressions import expired
 from detector.ticks import Ticker
@@ -58,7 +58,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     `consumer` and `limits` are those of the consumers and of the sinks' queues. `shutdown` is the time from a
     signal to the end of the process, whatever hangs: less than the 30 s that Kubernetes gives it. `grace` is the
     part of it in which partitions that are given up wait for the sinks. A loop that has not come round for `stuck`
-    is told to `/healthz`; a restore takes part of that.
+    is told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store
+    may take `store` to open before the service begins without it, or to tell what it holds.
     """
 
     consumer: ConsumerSettings = ConsumerSettings()
@@ -66,25 +67,11 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     shutdown: float = 25.0
     grace: float = 10.0
     stuck: float = 120.0
+    state: float = 60.0
+    store: float = 10.0
 
 
 PATIENT: Final = Patience()
-
-
-def open_store(config: Config) -> Store | None:
-    """The event store, its schema up to date; None when none is configured.
-
-    Raises:
-        StoreError: It can't be reached or brought up to date.
-        ConfigError: Its secret is missing.
-    """
-    if config.store.url is None:
-        return None
-    password = config.store.password.reveal() if config.store.password is not None else None
-    store = connect(config.store.url, password=password, ca_cert=config.store.ca_file)
-    for migration in migrate(store):
-        log.info("store_migrated", version=migration.version, name=migration.name)
-    return store
 
 
 class Service:
@@ -96,7 +83,7 @@ class Service:
         patience: How long it waits for what.
 
     Raises:
-        StoreError, ConfigError, CheckpointError: Something that the service needs is not there.
+        StoreError, ConfigError, CheckpointError: Something that the service needs can't be had as it is configured.
     """
 
     def __init__(self, config: Config, stage: StageName = "both", patience: Patience = PATIENT) -> None:
@@ -106,7 +93,10 @@ class Service:
         self._client = client_settings(config.kafka)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._store = open_store(config)
+        url = config.store.url
+        self._store = EventStore(lambda: opened(url, config)) if url is not None else None
+        if self._store is not None:
+            self._store.open(patience.store)
         sinks = self._sinks()
         self.metrics = Metrics(
             version=VERSION,
@@ -121,6 +111,8 @@ class Service:
         self._stages = [self._stage(name) for name in self._names]
         self.metrics.set_reload(worked=True, now=time.time())
         self.metrics.checkpoint_age.set_function(self._checkpoint_age)
+        self.metrics.ready.set_function(lambda: self._ready()[0])
+        self.metrics.healthy.set_function(lambda: self._healthy()[0])
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then flush, save, commit, leave the group, within a deadline.
@@ -211,12 +203,14 @@ class Service:
 
     def _ready(self) -> tuple[bool, Sequence[str]]:
         """At work: partitions are assigned and restored, and the sinks answer."""
-        reasons = [why for stage in self._stages if (why := stage.trouble())]
+        reasons = [why for s in self._stages if (why := s.shell.checkpoints.trouble() or s.trouble())]
+        if self._store is not None and self._store.trouble:
+            reasons.append(f"clickhouse: {self._store.trouble}")
         reasons += [f"{name}: {r.last_error}" for name, r in self._runners.items() if r.last_error]
         return not reasons, reasons
 
     def _runner(self, sink: Sink) -> SinkRunner:
-        on_refused = ToRejects(sink, self._runners["kafka"]) if isinstance(sink, ClickHouseSink) else ignore_refused
+        on_refused = ToRejects(sink, self._runners["kafka"]) if isinstance(sink, EventStoreSink) else ignore_refused
         limits, meter = self._patience.limits, self.metrics.sink(sink.name)
         return SinkRunner(sink, limits, meter=meter, on_refused=on_refused)
 
@@ -232,7 +226,11 @@ class Service:
             )
         ]
         if self._store is not None:
-            sinks.append(ClickHouseSink(self._store.client, database=self._store.database))
+            chain = LinkedStore(config)
+            anchors = anchor_sink(config, chain, self._client)
+            # Closed after the store's, so that the last anchor is of the chain's end.
+            sinks += [anchors] if anchors is not None else []
+            sinks.append(EventStoreSink(self._store, chain.sink))
         if config.alertmanager is not None:
             to = config.alertmanager
             http = http_options(to.ca_file, to.token)
@@ -251,8 +249,12 @@ class Service:
         self._writers.append(writer)
         shell = StageShell(
             connect=self._connector(topics, group),
-            outputs=Outputs(list(self._runners.values()), CORRELATE_ROOM if name == "correlate" else 0),
-            checkpoints=CheckpointStore(config.state.url, name, on_damage=self.metrics.checkpoint_damage.inc),
+            outputs=Outputs(
+                [r for r in self._runners.values() if r.sink.accepts], CORRELATE_ROOM if name == "correlate" else 0
+            ),
+            checkpoints=CheckpointStore(
+                config.state.url, name, on_damage=self.metrics.checkpoint_damage.inc, patience=self._patience.state
+            ),
             metrics=self.metrics,
             stop=self._stop,
             every=config.state.every,
@@ -271,10 +273,11 @@ class Service:
 
     def _stored(self, topic: str, partition: int, offset: int) -> Mapping[tuple[int, int], str]:
         """What the store has from an offset on; nothing is known of one that does not answer."""
-        if self._store is None:
+        store = self._store.opened if self._store is not None else None
+        if store is None:
             return {}
         try:
-            return stored_positions(self._store.client, topic, partition, offset)
+            return within(self._patience.store, lambda: stored_positions(store.client, topic, partition, offset))
         except Exception as error:  # noqa: BLE001 - writing twice is harmless, the store's views show no double
             log.warning("stored_positions_unknown", why=str(error))
             return {}
@@ -290,9 +293,3 @@ class Service:
         runner = self._runners.get("alertmanager")
         if runner is not None and isinstance(runner.sink, AlertmanagerSink):
             runner.sink.forget()
-
-
-def effective(config: Config) -> dict[str, Any]:
-    """The configuration as plain data, to be shown; secrets appear only by where they are kept."""
-    plain: dict[str, Any] = msgspec.json.decode(config.model_dump_json())
-    return plain

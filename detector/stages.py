@@ -113,6 +113,7 @@ class Stage(ABC):
         self.turned_at = time.monotonic()
         self.shell.outputs.retry()
         polled = source.poll(0.0 if self._saving is not None and self._saving.encoding else POLL_SECONDS)
+        self.shell.metrics.count_messages(polled)
         started = time.perf_counter()
         batch = self.take(polled, source.caught_up())
         if not batch.empty:
@@ -238,18 +239,19 @@ class Stage(ABC):
         self._finish_saving(self.shell.grace)
         offsets: dict[Partition, int | None] = {}
         generation = self._source.generation() if self._source is not None else 0
-        for partition, saved in self.shell.checkpoints.load(partitions, generation).items():
-            try:
-                self.open(partition, saved.parts if saved else ())
-            except (ValueError, KeyError, TypeError) as error:
-                raise CheckpointError(
-                    f"the saved state of {partition} can't be taken over ({error}): run the version that wrote it, "
-                    "or move its folder away to start without a memory"
-                ) from error
-            offsets[partition] = saved.offset if saved else None
-            if saved:
-                self.positions[partition] = saved.offset
-            log.info("partition_restored", stage=self.name, partition=partition, offset=offsets[partition])
+        with self.shell.metrics.restore_seconds.labels(self.name).time():
+            for partition, saved in self.shell.checkpoints.load(partitions, generation).items():
+                try:
+                    self.open(partition, saved.parts if saved else ())
+                except (ValueError, KeyError, TypeError) as error:
+                    raise CheckpointError(
+                        f"the saved state of {partition} can't be taken over ({error}): run the version that wrote it, "
+                        "or move its folder away to start without a memory"
+                    ) from error
+                offsets[partition] = saved.offset if saved else None
+                if saved:
+                    self.positions[partition] = saved.offset
+                log.info("partition_restored", stage=self.name, partition=partition, offset=offsets[partition])
         self.opened(list(offsets.items()))
         self._restored.update(partitions)
         return offsets

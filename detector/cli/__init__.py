@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import VERSION, screens
-from detector.cli import formats, live, offline
+from detector.cli import audit, audit_incident, audit_questions, audit_sql, formats, live, offline, store
 from detector.cli.common import FAILED, KNOWN
 
 app = typer.Typer(
@@ -22,8 +22,14 @@ for command in (
     *(live.produce, live.topics, live.check, formats.formats, formats.decode),
 ):
     app.command()(command)
-store_app.command()(live.migrate)
+store_app.command()(store.migrate)
+store_app.command()(store.hold)
+store_app.command()(store.release)
+store_app.command("holds")(store.show_holds)
 app.add_typer(store_app, name="store")
+for question in (*audit_questions.COMMANDS, audit_incident.incident, audit_sql.sql):
+    audit.app.command()(question)
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

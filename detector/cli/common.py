@@ -9,15 +9,16 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detector import screens
+from detector.audit.answer import AuditError
+from detector.auditing import LinkedStore, anchor_sink
 from detector.checkpoints import CheckpointError
 from detector.config import Config
 from detector.config_base import ConfigError
+from detector.event_store import open_store
 from detector.formats import REGISTRY as FORMATS
 from detector.model_file import ModelError
 from detector.produce import ProduceError
-from detector.service import open_store
 from detector.sinks.base import Sink, SinkUnavailable
-from detector.sinks.clickhouse import ClickHouseSink
 from detector.sources.base import SourceError
 from detector.sources.files import FileSource
 from detector.store.errors import StoreError
@@ -26,6 +27,7 @@ from detector.train import TrainError
 
 FAILED: Final = 1
 KNOWN: Final = (
+    AuditError,
     CheckpointError,
     ConfigError,
     ModelError,
@@ -68,12 +70,19 @@ FormatOption = Annotated[
 
 
 def store_sink(settings: Config, url: str, stack: ExitStack) -> Sink:
-    """A sink into the store at `url`, open until the stack is left."""
+    """A sink into the store at `url`, open until the stack is left; then its chain is anchored, as configured.
+
+    Anchors tell of one store: those of another than the configured one would look like those of a chain that is gone.
+    """
     with_url = settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
     store = open_store(with_url)
     assert store is not None  # noqa: S101 - a URL was given
     stack.enter_context(store)
-    return ClickHouseSink(store.client, database=store.database)
+    chain = LinkedStore(settings)
+    anchors = anchor_sink(settings, chain) if url == settings.store.url else None
+    if anchors is not None:
+        stack.callback(anchors.close)
+    return chain.sink(store)
 
 
 def teller(progress: Progress, name: str, source: FileSource) -> Callable[[], None]:

@@ -9,14 +9,14 @@ from rich.progress import Progress, TextColumn
 
 from detector import screens
 from detector.cli.common import FAILED, ConfigOption, FilesArgument
-from detector.config_base import ConfigError
 from detector.config_file import load
+from detector.config_versions import effective
 from detector.kafka_settings import client_settings
 from detector.logs import log_to_stderr
 from detector.produce import Pace
 from detector.produce import produce as publish
 from detector.publishing import key_of, lines, time_of
-from detector.service import Service, StageName, effective, open_store
+from detector.service import Service, StageName
 from detector.suppressions import expired
 from detector.topics import TopicPlan, create_topics
 
@@ -84,6 +84,7 @@ def topics(
         findings=names.findings,
         alerts=names.alerts,
         rejects=names.rejects,
+        anchors=settings.audit.anchor_topic,
         partitions=partitions,
         replication_factor=replication,
     )
@@ -97,19 +98,3 @@ def check(config: ConfigOption = None) -> None:
     screens.stdout().print(screens.settings_table(effective(settings)))
     for mute in expired(settings.mutes, datetime.now(UTC)):
         screens.stderr().print(screens.expired_mute(mute))
-
-
-def migrate(
-    config: ConfigOption = None,
-    url: Annotated[str | None, typer.Option(help="The store; that of the configuration if not given.")] = None,
-) -> None:
-    """Bring the store's schema up to date. Safe to run again; the service does it at its start too."""
-    log_to_stderr(logging.INFO)
-    settings = load(config)
-    if url is not None:
-        settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
-    store = open_store(settings)
-    if store is None:
-        raise ConfigError("no store: give --url, or set store.url in the configuration")
-    with store:
-        screens.stderr().print(f"the schema of {store.url} is up to date", markup=False)

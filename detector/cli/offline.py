@@ -20,11 +20,11 @@ from detector.config import Config
 from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.evaluation import Evaluation, summarise
+from detector.event_store import open_store
 from detector.logs import log_to_stderr
 from detector.renderings import RENDERINGS, Rendering
 from detector.replay import Replay
 from detector.scenario import scenarios
-from detector.service import open_store
 from detector.sessions import SessionResult, evaluate_sessions, read_labels
 from detector.sinks.base import Sink
 from detector.sinks.files import NdjsonSink

@@ -14,11 +14,12 @@ from detector.alerts import Alert
 from detector.events import Envelope, Rejected
 from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
+from detector.records import ConfigVersion, OperatorAction
 from detector.signals import Signal
 from detector.ticks import Tick
 
 Noun = Literal["events", "findings", "alerts", "exposures", "rejects", "signals"]
-Item = tuple[Envelope, str] | Finding | Alert | ExposureVersion | Rejected | Tick
+Item = tuple[Envelope, str] | Finding | Alert | ExposureVersion | Rejected | Tick | ConfigVersion | OperatorAction
 
 
 class SinkUnavailable(Exception):  # noqa: N818 - a state of the far side, not a mistake
@@ -57,9 +58,9 @@ class Batch(msgspec.Struct):
     events: list[tuple[Envelope, str]] = []
     findings: list[Finding] = []
     alerts: list[Alert] = []
-    exposures: list[ExposureVersion] = []
     rejects: list[Rejected] = []
     signals: list[Signal] = []
+    exposures: list[ExposureVersion] = []
 
     def __len__(self) -> int:
         return sum(len(getattr(self, noun)) for noun in self.__struct_fields__)

@@ -1,91 +1,50 @@
-"""The event store as a sink: every event, finding, alert and reject, written once in effect.
+"""The event store as a sink: every event, finding, alert, exposure and reject, written once in effect.
 
 Two things make a repeated write harmless. The tables keep one row for a key, and the views show no other; and
 an insert carries a token made of its rows, by which the engine drops the whole insert when it comes again,
 whether from a retry of ours or from the client's own after a lost connection.
+
+With links, a third: what is stored is not written again at all, so that it stays as its link covers it.
 """
 
 import hashlib
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, Protocol, TypeVar
+from operator import attrgetter
+from typing import Final, Generic, TypeVar
 
 import msgspec
-from clickhouse_connect.datatypes.base import ClickHouseType
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error
 
 from detector.alerts import Alert
 from detector.events import Envelope, Rejected
+from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
-from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused, SinkUnavailable
+from detector.integrity.tables import COVERED
+from detector.records import ConfigVersion, OperatorAction
+from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused
 from detector.sinks.clickhouse_columns import (
     EARLIEST,
     LATEST,
     Columns,
+    action_columns,
     alert_columns,
     arrivals,
+    config_columns,
     event_columns,
+    exposure_columns,
     finding_columns,
     reject_columns,
 )
+from detector.sinks.clickhouse_insert import BAD_VALUE, Client, Inserter, bad_value
+from detector.sinks.clickhouse_links import LinkWriter
 
-# The engine's codes for values that it will never take. Anything else (no such table, no memory, too many
-# parts, not allowed …) can be mended on its side, and the rows must not be given up for it.
-_BAD_DATA: Final = frozenset(
-    {
-        6,  # CANNOT_PARSE_TEXT
-        27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
-        33,  # CANNOT_READ_ALL_DATA
-        53,  # TYPE_MISMATCH
-        69,  # ARGUMENT_OUT_OF_BOUND
-        70,  # CANNOT_CONVERT_TYPE
-        72,  # CANNOT_PARSE_NUMBER
-        117,  # INCORRECT_DATA
-        131,  # TOO_LARGE_STRING_SIZE
-        349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-        469,  # VIOLATED_CONSTRAINT
-    }
-)
-# What Python raises for a value that its column can't take, while columns are built or serialised.
-_BAD_VALUE: Final = (DataError, TypeError, ValueError, OverflowError, AttributeError, struct.error)
-
-# No such table, database or column.
-_NOT_MIGRATED: Final = frozenset({16, 60, 81})
-
-# Our batches are ready-made, and the engine honours tokens for inserts that are not asynchronous. Its default
-# for async_insert is not the same in every version.
-_SETTINGS: Final = {"async_insert": "0"}
+# What the engine takes in one piece, all or nothing: it cuts larger inserts.
+_MOST_ROWS: Final = 100_000
+_MOST_BYTES: Final = 64 << 20
 
 ItemT = TypeVar("ItemT", bound=Item)
-
-
-class InsertContext(Protocol):
-    """What the sink reads of the client's insert context."""
-
-    column_types: Sequence[ClickHouseType]
-
-
-class Client(Protocol):
-    """What the sink uses of a clickhouse-connect client."""
-
-    def create_insert_context(self, table: str, column_names: Sequence[str], database: str) -> InsertContext:
-        """Look up the types of a table's columns."""
-
-    def insert(
-        self,
-        table: str,
-        data: Sequence[Sequence[Any]],
-        column_names: Sequence[str],
-        database: str,
-        column_types: Sequence[ClickHouseType],
-        *,
-        column_oriented: bool,
-        settings: dict[str, Any],
-    ) -> object:
-        """Insert rows, given as columns, in one statement."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +56,8 @@ class _Table(Generic[ItemT]):
     time: Callable[[ItemT], datetime]
     identity: tuple[str, ...] = ()
     """The columns that the token is made of; all of them when empty. Few and short for events: they are many."""
+    arranged: Callable[[Sequence[ItemT]], list[ItemT]] | None = None
+    """Items in the order of the rows of a link; None for a table that links don't cover."""
 
     def token(self, columns: Columns) -> str:
         """The same for the same rows in the same order, whenever and wherever they are written."""
@@ -104,14 +65,53 @@ class _Table(Generic[ItemT]):
         return hashlib.blake2b(msgspec.msgpack.encode([self.name, told]), digest_size=16).hexdigest()
 
 
+_PLACE: Final = attrgetter("topic", "partition", "offset", "index")
+
+
+def _by_place(rows: Sequence[tuple[Envelope, str]]) -> list[tuple[Envelope, str]]:
+    places = [_PLACE(envelope) for envelope, _ in rows]
+    if len(set(places)) < len(rows):  # the rest of the table's key costs some time, and is seldom needed
+        return sorted(rows, key=lambda row: (*_PLACE(row[0]), row[0].event.principal, row[0].event.time))
+    return [rows[number] for number in sorted(range(len(rows)), key=places.__getitem__)]
+
+
 _EVENTS: Final = _Table[tuple[Envelope, str]](
     "events_data",
     event_columns,
     lambda row: row[0].event.time,
     identity=("topic", "partition", "offset", "index", "id", "verdict"),
+    arranged=_by_place,
 )
-_FINDINGS: Final = _Table[Finding]("findings_data", finding_columns, lambda finding: finding.time)
-_ALERTS: Final = _Table[Alert]("alerts_data", alert_columns, lambda alert: alert.opened_at)
+_FINDINGS: Final = _Table[Finding](
+    "findings_data",
+    finding_columns,
+    lambda finding: finding.time,
+    arranged=lambda findings: sorted(findings, key=lambda finding: (finding.time, finding.id)),
+)
+_ALERTS: Final = _Table[Alert](
+    "alerts_data",
+    alert_columns,
+    lambda alert: alert.opened_at,
+    arranged=lambda alerts: sorted(alerts, key=lambda alert: (alert.id, alert.version)),
+)
+_EXPOSURES: Final = _Table[ExposureVersion](
+    "exposures_data",
+    exposure_columns,
+    lambda version: version.opened_at,
+    arranged=lambda versions: sorted(versions, key=lambda version: (version.id, version.version)),
+)
+_CONFIGS: Final = _Table[ConfigVersion](
+    "config_versions_data",
+    config_columns,
+    lambda version: version.first_seen,
+    arranged=lambda versions: sorted(versions, key=lambda version: (version.hash, version.first_seen)),
+)
+_ACTIONS: Final = _Table[OperatorAction](
+    "operator_actions_data",
+    action_columns,
+    lambda action: action.time,
+    arranged=lambda actions: sorted(actions, key=lambda action: (action.time, action.id)),
+)
 _REJECTS: Final = _Table[Rejected](
     "rejects_data",
     reject_columns,
@@ -122,22 +122,26 @@ _REJECTS: Final = _Table[Rejected](
 class ClickHouseSink(Sink):
     """Writes to the event store, one insert for each table and month, so that an insert is all or nothing.
 
-    The engine cuts an insert at 256 MiB or a million rows: larger ones may be stored in part when it fails
-    in between, and the next try completes them.
-
     Args:
         client: a clickhouse-connect client; it stays the caller's to close, after this sink.
         database: where `detector store migrate` made the tables.
         name: the sink's name, to tell several stores apart.
+        links: covers what is written by the links of a chain; none: rows are not covered.
     """
 
-    accepts: frozenset[Noun] = frozenset({"events", "findings", "alerts", "rejects"})
+    accepts: frozenset[Noun] = frozenset({"events", "findings", "alerts", "exposures", "rejects"})
 
-    def __init__(self, client: Client, *, database: str = "detector", name: str = "clickhouse") -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        database: str = "detector",
+        name: str = "clickhouse",
+        links: LinkWriter | None = None,
+    ) -> None:
         self.name = name
-        self._client = client
-        self._database = database
-        self._types: dict[str, Sequence[ClickHouseType]] = {}
+        self._inserter = Inserter(client, database)
+        self._links = links
         self._closed = False
 
     def write(self, batch: Batch) -> list[Refused]:
@@ -146,6 +150,7 @@ class ClickHouseSink(Sink):
             *self.write_events(batch.events),
             *self.write_findings(batch.findings),
             *self.write_alerts(batch.alerts),
+            *self.write_exposures(batch.exposures),
             *self.write_rejects(batch.rejects),
         ]
 
@@ -161,9 +166,21 @@ class ClickHouseSink(Sink):
         """Write versions of alerts; returns and raises as `write`."""
         return self._write(_ALERTS, alerts)
 
+    def write_exposures(self, versions: Sequence[ExposureVersion]) -> list[Refused]:
+        """Write versions of exposure windows; returns and raises as `write`."""
+        return self._write(_EXPOSURES, versions)
+
     def write_rejects(self, rejects: Sequence[Rejected]) -> list[Refused]:
         """Write rejects; returns and raises as `write`."""
         return self._write(_REJECTS, rejects)
+
+    def write_config_versions(self, versions: Sequence[ConfigVersion]) -> list[Refused]:
+        """Write configurations that came into force; returns and raises as `write`."""
+        return self._write(_CONFIGS, versions)
+
+    def write_operator_actions(self, actions: Sequence[OperatorAction]) -> list[Refused]:
+        """Write what operators did; returns and raises as `write`."""
+        return self._write(_ACTIONS, actions)
 
     def close(self) -> None:
         """Refuse further writes. The client stays open."""
@@ -181,48 +198,43 @@ class ClickHouseSink(Sink):
                 months = _by_month(part, table.time)
                 if len(months) > 1:
                     todo.extend(reversed(months))
+                elif _too_much(part):
+                    todo.extend(reversed(_halves(part)))
                 else:
                     self._insert(table, part)
             except SinkRefused as why:
                 if len(part) == 1:
                     refused.append(Refused(part[0], str(why)))
                 else:
-                    middle = len(part) // 2
-                    todo += [part[middle:], part[:middle]]
+                    todo.extend(reversed(_halves(part)))
         return refused
 
     def _insert(self, table: _Table[ItemT], items: Sequence[ItemT]) -> None:
+        links, arranged = self._links, table.arranged
         try:
-            columns = table.columns(items)
-            token = table.token(columns)
-        except _BAD_VALUE as error:
-            raise _bad_value(error) from error
-        names = list(columns)
-        types = self._column_types(table.name, names)
-        try:
-            self._client.insert(
-                table.name,
-                list(columns.values()),
-                names,
-                self._database,
-                types,
-                column_oriented=True,
-                settings={**_SETTINGS, "insert_deduplication_token": token},
-            )
-        except _BAD_VALUE as error:
-            raise _bad_value(error) from error
-        except (ClickHouseError, OSError) as error:
-            raise _verdict(error) from error
+            if links is None or arranged is None:
+                columns = table.columns(items)
+                token = table.token(columns)
+            else:
+                columns = table.columns(arranged(items))
+        except BAD_VALUE as error:
+            raise bad_value(error) from error
+        if links is None or arranged is None:
+            self._inserter.insert(table.name, columns, token)
+        else:
+            links.insert(COVERED[table.name], columns)
 
-    def _column_types(self, table: str, names: Sequence[str]) -> Sequence[ClickHouseType]:
-        """Asked for once: the client would ask again before every insert."""
-        if table not in self._types:
-            try:
-                context = self._client.create_insert_context(table, names, self._database)
-            except (ClickHouseError, OSError) as error:
-                raise _unavailable(error) from error
-            self._types[table] = context.column_types
-        return self._types[table]
+
+def _halves(items: Sequence[ItemT]) -> list[Sequence[ItemT]]:
+    middle = len(items) // 2
+    return [items[:middle], items[middle:]]
+
+
+def _too_much(items: Sequence[Item]) -> bool:
+    """Whether the engine might store a part of it, and fail then."""
+    if len(items) == 1:
+        return False
+    return len(items) > _MOST_ROWS or sum(len(i[0].raw) for i in items if isinstance(i, tuple)) > _MOST_BYTES
 
 
 def _by_month(items: Sequence[ItemT], time: Callable[[ItemT], datetime]) -> list[Sequence[ItemT]]:
@@ -230,8 +242,8 @@ def _by_month(items: Sequence[ItemT], time: Callable[[ItemT], datetime]) -> list
     try:
         times = [time(item) for item in items]
         first, last = min(times), max(times)
-    except _BAD_VALUE as error:
-        raise _bad_value(error) from error
+    except BAD_VALUE as error:
+        raise bad_value(error) from error
     if first < EARLIEST or last > LATEST:
         raise SinkRefused(f"its time is not within what the store holds, {EARLIEST:%Y} to {LATEST:%Y}")
     if _month(first) == _month(last):
@@ -245,19 +257,3 @@ def _by_month(items: Sequence[ItemT], time: Callable[[ItemT], datetime]) -> list
 def _month(time: datetime) -> tuple[int, int]:
     utc = time.astimezone(UTC)
     return utc.year, utc.month
-
-
-def _bad_value(error: Exception) -> SinkRefused:
-    return SinkRefused(f"the store can't hold it: {type(error).__name__}: {error}")
-
-
-def _verdict(error: Exception) -> SinkRefused | SinkUnavailable:
-    if isinstance(error, Error) and error.code in _BAD_DATA:
-        return SinkRefused(f"the store refused it: {error}")
-    return _unavailable(error)
-
-
-def _unavailable(error: Exception) -> SinkUnavailable:
-    if isinstance(error, Error) and error.code in _NOT_MIGRATED:
-        return SinkUnavailable(f"the store has no such table: run `detector store migrate` ({error})")
-    return SinkUnavailable(f"the store can't take it now: {error}")

@@ -2,7 +2,8 @@
 
 Each function takes items and returns a list for each column of a table, by name. None becomes "" where the
 table has no NULL. Times are microseconds since 1970 and JSON is bytes: the client takes both as they are, and
-would spend Python time on each row for anything else.
+would spend Python time on each row for anything else. Numbers are exactly of the kind that their column holds,
+since links cover what is written, and verification sees what was stored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ import msgspec
 
 from detector.alerts import Alert
 from detector.events import Approval, Change, Destination, Envelope, Event, Permission, Rejected, Target
+from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
+from detector.records import ConfigVersion, OperatorAction
 
 Columns = dict[str, list[Any]]
 
@@ -49,7 +52,7 @@ def arrivals(seconds: Sequence[float]) -> list[int]:
 
 
 def _end(time: datetime | None) -> int | None:
-    """An expiry as microseconds since 1970; one beyond what the store holds ("9999") is its last day."""
+    """An end as microseconds since 1970; one beyond what the store holds ("9999") is its last day."""
     return None if time is None else min(max((time - _EPOCH) // _MICROSECOND, _FIRST), _LAST)
 
 
@@ -155,14 +158,15 @@ def finding_columns(findings: Sequence[Finding]) -> Columns:
         "session": [finding.session or "" for finding in findings],
         "detector": [finding.detector for finding in findings],
         "rule": [finding.rule for finding in findings],
-        "score": [finding.score for finding in findings],
-        "p_value": [finding.p_value for finding in findings],
+        "score": [float(finding.score) for finding in findings],
+        "p_value": [None if finding.p_value is None else float(finding.p_value) for finding in findings],
         "severity": [finding.severity for finding in findings],
         "reason": [finding.reason for finding in findings],
         "entities": [finding.entities for finding in findings],
         "tags": [finding.tags for finding in findings],
         "evidence": [_json(finding.evidence) for finding in findings],
         "suppressed": [finding.suppressed or "" for finding in findings],
+        "config": [finding.config for finding in findings],
     }
 
 
@@ -176,7 +180,7 @@ def alert_columns(alerts: Sequence[Alert]) -> Columns:
         "updated_at": micros([alert.updated_at for alert in alerts]),
         "status": [alert.status for alert in alerts],
         "severity": [alert.severity for alert in alerts],
-        "risk": [alert.risk for alert in alerts],
+        "risk": [float(alert.risk) for alert in alerts],
         "title": [alert.title for alert in alerts],
         "reason": [alert.reason for alert in alerts],
         "principals": [alert.principals for alert in alerts],
@@ -189,6 +193,66 @@ def alert_columns(alerts: Sequence[Alert]) -> Columns:
         "tags": [alert.tags for alert in alerts],
         "runbook": [alert.runbook for alert in alerts],
         "resolution": [alert.resolution or "" for alert in alerts],
+        "config": [alert.config for alert in alerts],
+    }
+
+
+def exposure_columns(versions: Sequence[ExposureVersion]) -> Columns:
+    """Columns of `exposures_data`."""
+    return {
+        "id": [version.id for version in versions],
+        "version": [version.version for version in versions],
+        "status": [version.status for version in versions],
+        "updated_at": micros([version.updated_at for version in versions]),
+        "resource": [version.resource for version in versions],
+        "sensitivity": [version.sensitivity for version in versions],
+        "opened_at": micros([version.opened_at for version in versions]),
+        "opened_by": [version.opened_by for version in versions],
+        "opened_by_kind": [version.opened_by_kind for version in versions],
+        "opened_by_role": [version.opened_by_role for version in versions],
+        "opening_event": [version.opening_event for version in versions],
+        "opening_change": [version.opening_change for version in versions],
+        "privilege": [version.privilege or "" for version in versions],
+        "grantee": [version.grantee or "" for version in versions],
+        "audience_after": [version.audience for version in versions],
+        "audience_after_count": [version.audience_count for version in versions],
+        "readers": [version.readers for version in versions],
+        "overdue": [version.overdue for version in versions],
+        "incident": [version.incident for version in versions],
+        "thread": [version.thread or "" for version in versions],
+        "closed_at": [_end(version.closed_at) for version in versions],
+        "closed_by": [version.closed_by or "" for version in versions],
+        "closed_by_kind": [version.closed_by_kind or "" for version in versions],
+        "closing_event": [version.closing_event or "" for version in versions],
+        "closing_change": [version.closing_change or "" for version in versions],
+        "resolution": [version.resolution or "" for version in versions],
+        "limit_seconds": [float(version.limit_seconds) for version in versions],
+        "config": [version.config for version in versions],
+    }
+
+
+def config_columns(versions: Sequence[ConfigVersion]) -> Columns:
+    """Columns of `config_versions_data`."""
+    return {
+        "hash": [version.hash for version in versions],
+        "first_seen": micros([version.first_seen for version in versions]),
+        "version": [version.version for version in versions],
+        "source": [version.source for version in versions],
+        "body": [version.body for version in versions],
+    }
+
+
+def action_columns(actions: Sequence[OperatorAction]) -> Columns:
+    """Columns of `operator_actions_data`."""
+    return {
+        "time": micros([action.time for action in actions]),
+        "id": [action.id for action in actions],
+        "operator": [action.operator for action in actions],
+        "action": [action.action for action in actions],
+        "subject": [action.subject for action in actions],
+        "reason": [action.reason for action in actions],
+        "details": [_json(action.details) for action in actions],
+        "config": [action.config for action in actions],
     }
 
 

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from detector.store import lock
-from detector.store.errors import StoreError
+from detector.store.errors import StoreError, failure
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,11 @@ class Store:
         self.url = url
         self._directory = directory
         self._open = True
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the engine runs in this process, which then has the data to itself."""
+        return self._directory is not None
 
     def close(self) -> None:
         """Let go of the connection, and of an embedded store's lock. May be called twice."""
@@ -83,7 +88,8 @@ def connect(
         read_timeout: seconds to wait for its answer.
 
     Raises:
-        StoreError: the URL is not one of these, the store can't be reached or is open elsewhere.
+        StoreUnavailable: the server can't be reached now, or can't answer.
+        StoreError: the URL is not one of these, the server refuses, or the embedded store is open elsewhere.
     """
     parts = urlsplit(url)
     try:
@@ -164,17 +170,24 @@ def _server(
             autogenerate_session_id=False,
             tz_mode="aware",
         )
-    except (ClickHouseError, ValueError) as error:
+    except ValueError as error:
         raise StoreError(_why_not_server(url, error)) from error
+    except ClickHouseError as error:
+        why = _why_not_server(url, error)
+        raise (StoreError(why) if _is_certificate(error) else failure(why, error)) from error
     return Store(client, database, url)
 
 
 def _why_not_server(url: str, error: Exception) -> str:
     if isinstance(error, Error) and error.code == _AUTHENTICATION_FAILED:
         return f"the store at {url} refused the user or the password: check both"
-    if "certificate" in str(error).lower():
+    if _is_certificate(error):
         return f"the certificate of {url} can't be verified: give its authority as ca_cert ({error})"
     return f"can't use the store at {url}: is it running, and is the URL right? ({error})"
+
+
+def _is_certificate(error: Exception) -> bool:
+    return "certificate" in str(error).lower()
 
 
 def _database_name(name: str) -> str:

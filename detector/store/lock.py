@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.store.errors import StoreError
+from detector.store.errors import StoreBusy
 
 LOCK_NAME = "detector.lock"
 
@@ -31,7 +31,7 @@ def acquire(directory: Path) -> None:
     A process may take it several times, once for each client, and must `release` it as often.
 
     Raises:
-        StoreError: another process has it open.
+        StoreBusy: another process has it open.
     """
     with _guard:
         if directory in _held:
@@ -43,7 +43,7 @@ def acquire(directory: Path) -> None:
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            raise StoreError(
+            raise StoreBusy(
                 f"the store at {directory} is open in another process{f' (pid {holder})' if holder else ''}: "
                 "stop it, or give this one a store of its own; a ClickHouse server takes many at once"
             ) from None

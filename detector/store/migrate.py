@@ -3,19 +3,24 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
 import msgspec
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from detector.store.client import Store
-from detector.store.errors import StoreError
+from detector.store.cluster import on_cluster
+from detector.store.errors import StoreError, StoreUnavailable, failure
 
 _FILE_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_RECORDED: Final = """
+SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'
+"""
 _RECORD: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
@@ -28,6 +33,19 @@ ENGINE = ReplacingMergeTree
 ORDER BY version
 COMMENT 'The schema migrations that were applied to this database'
 """
+
+# Its being there is the lock. Two processes that start at once would copy and exchange one table between them.
+_LOCK: Final = """
+CREATE TABLE schema_migrating
+(
+    since DateTime('UTC') COMMENT 'Nothing is ever written here'
+)
+ENGINE = MergeTree
+ORDER BY since
+COMMENT 'Is there for as long as a process brings the schema up to date'
+"""
+_ALREADY_THERE: Final = 57
+_NOT_ALLOWED: Final = 497
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -100,16 +118,22 @@ def statements(sql: str) -> list[str]:
 
 
 def migrate(
-    store: Store, *, folder: Traversable | None = None, clock: Callable[[], float] = time.time
+    store: Store,
+    *,
+    folder: Traversable | None = None,
+    cluster: str | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> list[Migration]:
     """Bring a store's schema up to date, making the database when it isn't there.
 
-    Each statement of a migration can run again (IF NOT EXISTS), so a migration that was cut short is simply
-    applied again; a migration is recorded after its last statement.
+    Each statement of a migration can run again, so a migration that was cut short is simply applied again; a
+    migration is recorded after its last statement. Where nothing is to be applied nothing is changed: an account
+    that may only read and write will do.
 
     Args:
         store: where to apply them.
         folder: of the .sql files; those that come with the program by default.
+        cluster: makes the tables on every replica of this cluster of servers, and replicated; None: on one server.
         clock: unix seconds, for the record.
 
     Returns:
@@ -121,14 +145,48 @@ def migrate(
     """
     wanted = load(folder or packaged())
     try:
-        store.client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}", use_database=False)
-        store.client.command(_RECORD)
+        given = {"database": store.database}
+        if not store.client.command(_RECORDED, parameters=given, use_database=False):
+            database = on_cluster(f"CREATE DATABASE IF NOT EXISTS {store.database}", cluster)
+            store.client.command(database, use_database=False)
+            store.client.command(on_cluster(_RECORD, cluster))
         pending = _pending(wanted, _applied(store))
     except ClickHouseError as error:
-        raise StoreError(f"can't read the schema of {store.url}: {error}") from error
-    for migration in pending:
-        _apply(store, migration, clock())
+        raise failure(f"can't read the schema of {store.url}: {error}", error) from error
+    if not pending:
+        return []
+    with _alone(store, cluster):
+        pending = _pending(wanted, _applied(store))
+        for migration in pending:
+            _apply(store, migration, cluster, clock())
     return pending
+
+
+@contextmanager
+def _alone(store: Store, cluster: str | None) -> Iterator[None]:
+    """Keep other processes from changing the schema of a server; an embedded store is this process' alone."""
+    if store.embedded:
+        yield
+        return
+    try:
+        store.client.command(on_cluster(_LOCK, cluster))
+    except ClickHouseError as error:
+        if isinstance(error, Error) and error.code == _ALREADY_THERE:
+            raise StoreUnavailable(
+                f"another process is changing the schema of {store.url}; if there is none any more, "
+                f"DROP TABLE {store.database}.schema_migrating"
+            ) from error
+        raise _refused(f"can't change the schema of {store.url}", error) from error
+    try:
+        yield
+    finally:
+        store.client.command(on_cluster("DROP TABLE schema_migrating", cluster))
+
+
+def _refused(what: str, error: ClickHouseError) -> StoreError:
+    if isinstance(error, Error) and error.code == _NOT_ALLOWED:
+        return StoreError(f"{what}: this account may not; run `detector store migrate` with one that may ({error})")
+    return failure(f"{what}: {error}", error)
 
 
 def _applied(store: Store) -> list[tuple[int, str, str]]:
@@ -152,10 +210,10 @@ def _pending(wanted: Sequence[Migration], applied: Sequence[tuple[int, str, str]
     return list(wanted[len(applied) :])
 
 
-def _apply(store: Store, migration: Migration, now: float) -> None:
+def _apply(store: Store, migration: Migration, cluster: str | None, now: float) -> None:
     try:
         for statement in statements(migration.sql):
-            store.client.command(statement)
+            store.client.command(on_cluster(statement, cluster))
         store.client.insert(
             "schema_migrations",
             [[migration.version, migration.name, migration.sha256, datetime.fromtimestamp(now, UTC)]],
@@ -163,4 +221,4 @@ def _apply(store: Store, migration: Migration, now: float) -> None:
             database=store.database,
         )
     except ClickHouseError as error:
-        raise StoreError(f"migration {migration.label} failed, and can be run again: {error}") from error
+        raise _refused(f"migration {migration.label} failed, and can be run again", error) from error

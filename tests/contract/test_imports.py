@@ -10,25 +10,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 CORE = {
-    *(
-        "events",
-        "findings",
-        "alerts",
-        "exposure_versions",
-        "severity",
-        "wording",
-        "approvals",
-        "charter",
-        "endpoints",
-        "peers",
-    ),
-    *("principals", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
+    *("events", "findings", "alerts", "exposure_versions", "records", "severity", "wording", "approvals"),
+    *("charter", "endpoints", "peers"),
+    *("principals", "scored", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
     *("pipeline", "formats", "detectors", "reach", "extraction", "activity", "destinations", "suppressions"),
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
+    "integrity",
 }
 EDGES = ("sources", "sinks", "store")
-NOUNS = {"events", "findings", "alerts", "exposure_versions", "severity", "signals", "ticks", "wording", "kafka_open"}
-CORE_LIBRARIES = {"msgspec", "pydantic", "river", "scipy", "models", "detector", "google", "opentelemetry"}
+NOUNS = {
+    *("events", "findings", "alerts", "exposure_versions", "records", "severity", "signals", "ticks", "wording"),
+    *("kafka_open", "integrity"),
+}
+CORE_LIBRARIES = {
+    *("msgspec", "pydantic", "river", "scipy", "models", "detector", "google", "opentelemetry"),
+    "cryptography",
+}
 NO_CLOCK_OR_IO = {"time", "os", "socket", "subprocess", "threading", "random", "secrets", "asyncio", "pathlib", "io"}
 PANDAS_ROOMS = {"backtest", "tune", "train", "audit"}
 

@@ -12,6 +12,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from detector import assembly
 from detector.alerts import Alert
 from detector.config import Config
+from detector.config_file import load
+from detector.config_versions import short_hash
 from detector.decoding import Decoder
 from detector.replay import Replay
 from detector.sinks.base import Batch, Noun, Refused, Sink
@@ -75,6 +77,12 @@ def deployed(kafka_bootstrap: str, tmp_path: Path) -> Deployment:
     return deployment
 
 
+def under(deployment: Deployment, alerts: dict[tuple[str, int], Alert]) -> dict[tuple[str, int], Alert]:
+    """The alerts as the deployment's own configuration would make them: it judges as the default one does."""
+    config = short_hash(load(deployment.config))
+    return {version: msgspec.structs.replace(alert, config=config) for version, alert in alerts.items()}
+
+
 def check_store(deployment: Deployment, event_ids: list[str], replayed: Kept) -> None:
     """Every event once, every finding and version of an alert, every reject with its bytes."""
     (counts,) = deployment.query("SELECT count(), uniqExact(id), uniqExact(topic, partition, offset) FROM events")
@@ -84,6 +92,9 @@ def check_store(deployment: Deployment, event_ids: list[str], replayed: Kept) ->
     assert deployment.query("SELECT count() FROM findings") == [[len(replayed.findings)]]
     versions = {(row[0], row[1]) for row in deployment.query("SELECT id, version FROM alerts")}
     assert versions == set(replayed.alerts)
+    config = short_hash(load(deployment.config))
+    assert deployment.query("SELECT DISTINCT config FROM findings") == [[config]]
+    assert deployment.query("SELECT config, source FROM config_versions") == [[config, "start"]]
     rejects = deployment.query("SELECT reason, count() FROM rejects GROUP BY reason ORDER BY reason")
     assert rejects == [["not_json", 1], ["wrong_shape", 2]]
 
@@ -98,7 +109,7 @@ def test_every_scenario_goes_through(deployed: Deployment, event_ids: list[str],
         assert running.metric("detector_alerts_total", status="open") == len({a for a, _ in replayed.alerts})
         assert running.metric("detector_sink_items_total", sink="clickhouse", outcome="refused") == 0
         assert running.stop() == 0
-    assert deployed.alert_versions() == replayed.alerts
+    assert deployed.alert_versions() == under(deployed, replayed.alerts)
     check_store(deployed, event_ids, replayed)
     rejects = drain(deployed.bootstrap, deployed.topics["rejects"], len(REJECTED))
     assert sorted(record.value for record in rejects) == sorted(line.rstrip(b"\n") for line in REJECTED)
@@ -123,7 +134,7 @@ def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_happened(
         )
         until(deployed.is_done, running)
         assert running.stop() == 0
-    assert deployed.alert_versions() == replayed.alerts
+    assert deployed.alert_versions() == under(deployed, replayed.alerts)
     check_store(deployed, event_ids, replayed)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from detector.config import Alertmanager, Config, Store, Webhook
 from detector.config_base import ConfigError, Secret
+from detector.event_store import open_store
 from detector.http_settings import http_options
-from detector.service import open_store
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink, SinkUnavailable
 from detector.sinks.clickhouse import ClickHouseSink

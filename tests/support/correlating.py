@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from detector.alerts import Alert
-from detector.correlation import CorrelationSettings, Correlator
+from detector.correlation import Correlator
 from detector.events import ActorKind
 from detector.findings import Finding
+from detector.incidents import CorrelationSettings
 from detector.pipeline import about
 from detector.severity import Severity
 from tests.support.events import START

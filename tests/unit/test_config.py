@@ -11,8 +11,8 @@ from detector.config import Config
 from detector.config_base import ConfigError, Secret
 from detector.config_file import load, parse
 from detector.config_reference import reference
+from detector.config_versions import effective
 from detector.detectors import REGISTRY
-from detector.service import effective
 
 GOLDEN = Path(__file__).with_name("config_errors.txt")
 

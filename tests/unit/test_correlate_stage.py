@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from detector import assembly, signals
 from detector.alerts import Alert
@@ -14,6 +15,7 @@ from detector.metrics import Metrics
 from detector.outputs import Outputs
 from detector.sources.base import Record
 from detector.stages import StageShell
+from tests.support.correlating import at, change
 from tests.support.nouns import a_finding
 from tests.support.score_stage import FakeSource
 
@@ -48,3 +50,39 @@ def test_whoever_repeats_open_alerts_is_told_when_they_come_and_when_they_go(tmp
     assert told == ["gone"]
     stage()
     assert told == ["gone", [alert.id]]
+
+
+def test_how_long_data_has_stood_open_is_measured_over_all_partitions(tmp_path: Path) -> None:
+    partitions = [("findings", 0), ("findings", 1)]
+    source = FakeSource([{}], threading.Event(), partitions)
+    metrics = Metrics()
+    stage = CorrelateStage(
+        StageShell(
+            connect=source.connect,
+            outputs=Outputs([]),
+            checkpoints=CheckpointStore(str(tmp_path), "correlate"),
+            metrics=metrics,
+            stop=source.stop,
+        ),
+        lambda: assembly.correlator(Config()),
+        lambda _: None,
+    )
+    stage.run()
+
+    def oldest() -> float | None:
+        return metrics.registry.get_sample_value("detector_exposure_oldest_timestamp_seconds")
+
+    def take(number: int, seconds: float, **evidence: Any) -> None:
+        finding = change(seconds, **evidence)
+        stage.take({partitions[number]: [Record("findings", number, 0, None, signals.encode(finding), 0.0)]}, set())
+
+    assert oldest() == 0.0
+    take(1, 60.0)
+    assert oldest() == at(60.0)
+    take(0, 30.0)
+    assert oldest() == at(30.0)
+    take(0, 90.0, closes=True)
+    assert oldest() == at(60.0)
+    stage.on_lost(partitions)
+    assert oldest() == 0.0
+    assert metrics.registry.get_sample_value("detector_restore_seconds", {"stage": "correlate"}) is not None

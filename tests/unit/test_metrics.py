@@ -48,6 +48,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("detector_sink_queue_items", {"sink": "kafka"}),
         ("detector_open_incidents", {"severity": "SEV1"}),
         ("detector_open_exposures", {}),
+        ("detector_exposure_oldest_timestamp_seconds", {}),
     ],
 )
 def test_what_alert_rules_look_at_is_0_from_the_start(name: str, labels: dict[str, str]) -> None:
@@ -90,6 +91,14 @@ def test_lag_is_shown_for_the_partitions_we_have_now() -> None:
     assert value(metrics, "detector_consumer_lag", topic="agent-events", partition="1") == 4
     assert value(metrics, "detector_consumer_lag", topic="agent-events", partition="2") == 9
     assert value(metrics, "detector_consumer_lag", topic="agent-findings", partition="0") == 3, "another reader's"
+
+
+def test_messages_are_counted_by_topic_and_a_silent_topic_shows_0() -> None:
+    metrics = some_metrics()
+    metrics.count_messages({("agent-events", 0): [1, 2], ("agent-events", 1): [3]})
+    metrics.set_lag("score", {("agent-events", 0): 0, ("audit", 0): 0})
+    assert value(metrics, "detector_messages_total", topic="agent-events") == 3
+    assert value(metrics, "detector_messages_total", topic="audit") == 0
 
 
 def test_incidents_that_closed_are_no_longer_counted() -> None:

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.checkpoints import Checkpoint, CheckpointStore
+from detector.decoding import Decoder
 from detector.score_stage import WAITING_MOST, ScoreStage
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
@@ -114,6 +116,16 @@ def test_a_reject_moves_the_position(tmp_path: Path) -> None:
     assert [rejected.reject.reason for rejected in batch.rejects] == ["not_json", "wrong_shape"]
     assert batch.events == []
     assert stage.positions == {P0: 2}
+
+
+def test_what_is_understood_and_tells_of_no_act_is_counted(tmp_path: Path) -> None:
+    stage = stage_of(tmp_path, [P0], decoder=Decoder("auto"))
+    finding = b'{"detail-type": "GuardDuty Finding", "source": "aws.guardduty", "detail": {}}'
+    read = [finding, b'{"resourceSpans": []}', msgspec.json.encode(sending(1, "a")), b"no"]
+    stage.take({P0: [record(raw, P0, place) for place, raw in enumerate(read)]}, {P0})
+    registry = stage.shell.metrics.registry
+    assert registry.get_sample_value("detector_messages_passed_over_total", {"topic": "events"}) == 2
+    assert stage.positions == {P0: 4}
 
 
 def test_a_reject_keeps_its_place_among_events(tmp_path: Path) -> None:

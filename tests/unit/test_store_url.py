@@ -96,9 +96,23 @@ def test_what_can_not_be_split_safely_is_refused(sql: str) -> None:
         statements(sql)
 
 
+# Statements that say nothing of what stands already, and why the migration can run again all the same.
+AGAIN = {
+    "CREATE TABLE events_data_anew": "it was dropped just before, if it stood",
+    "INSERT INTO events_data_anew": "into a table that is new",
+    "EXCHANGE TABLES events_data AND events_data_anew": "either is whole: it is copied anew before each exchange",
+    "INSERT INTO events_data": "a row that is there already is merged into one",
+    "DROP TABLE events_data_anew": "it was made in the same run",
+    "INSERT INTO principal_minutes_data": "emptied just before",
+}
+
+
 def test_every_packaged_statement_can_run_again() -> None:
-    """A migration that was cut short is applied again from its start."""
+    """A migration that was cut short is applied again from its start; the integration tests do that, too."""
+    bare = set()
     for migration in load(packaged()):
         for statement in statements(migration.sql):
-            first = statement.partition("\n")[0]
-            assert re.search("IF NOT EXISTS|OR REPLACE", first), (migration.label, first)
+            parts = re.split(r",\n(?=    ADD COLUMN )", statement) if "ADD COLUMN" in statement else [statement]
+            if not all(re.search("IF (NOT )?EXISTS|OR REPLACE", part) for part in parts):
+                bare.add(statement.partition("\n")[0])
+    assert bare == set(AGAIN)

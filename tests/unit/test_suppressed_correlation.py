@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.correlation import Correlated, CorrelationSettings, Correlator
+from detector.correlation import Correlated, Correlator
 from detector.findings import Finding
+from detector.incidents import CorrelationSettings
 from detector.pipeline import about
 from detector.suppressions import Mute, Suppressions
 from tests.support.events import START

@@ -118,7 +118,9 @@ def test_a_mute_changes_no_finding_but_for_its_mark(mute: dict[str, Any], tmp_pa
     loud, quiet, again = outputs
     assert quiet == again
     told, kept = ([msgspec.json.decode(line, type=Finding) for line in out[0].splitlines()] for out in (loud, quiet))
-    assert [msgspec.structs.replace(finding, suppressed=None) for finding in kept] == told
+    under = told[0].config
+    assert {finding.config for finding in told} == {under} != {kept[0].config}, "another configuration, and it is told"
+    assert [msgspec.structs.replace(finding, suppressed=None, config=under) for finding in kept] == told
     marks = {(finding.principal.startswith("mail-assistant"), finding.suppressed) for finding in kept}
     assert marks == {(True, "mute:known"), (False, None)}
     assert b"went on after it was told to stop" in loud[1]

@@ -13,7 +13,7 @@
 | `evidences` | the actor, resources, the far end, the evidence as data | the steps of its story |
 | `anomaly_analyses` | what was seen and what was expected | - |
 | `remediation` | - | the runbook |
-| `unmapped` | detector, rule, role, score, p-value, what it is joined by | roles, detectors, SEV |
+| `unmapped` | detector, rule, role, score, p-value, entities, configuration | roles, detectors, SEV, configuration |
 
 The same finding or alert gives the same bytes.
 """
@@ -102,6 +102,7 @@ def finding_to_ocsf(finding: Finding) -> dict[str, Any]:
             "p_value": finding.p_value,
             "role": finding.role,
             "entities": list(finding.entities),
+            "config": finding.config,
         },
     }
     return _without_nothing(found)
@@ -162,6 +163,7 @@ def alert_to_ocsf(alert: Alert) -> dict[str, Any]:
             "version": alert.version,
             "roles": list(alert.roles),
             "detectors": list(alert.detectors),
+            "config": alert.config,
         },
     }
     return _without_nothing(found)
