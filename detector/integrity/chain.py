@@ -35,7 +35,7 @@ class Members(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         last: Latest such time.
         runs: Where events were read.
         keys: Keys of the rows of any other table, in order.
-        checks: See `detector.integrity.digest.checks`, for every 32 events, and for each row of any other table.
+        checks: See `detector.integrity.digest`.
         unlinked: In a link of the kind `begin`: rows of each table that no link covered then.
     """
 

@@ -19,7 +19,7 @@ class Covered(msgspec.Struct, frozen=True):
         key: The columns that tell rows apart, which is the order of the rows in a digest, ascending: numbers by
             their value, text by its bytes.
         monthly: Whether it is cut into months of `time`, and rows of one key share one.
-        every: For how many rows there is a check that tells where some were altered.
+        every: Of how many rows a digest is made at once; where rows were altered can be told as nearly as that.
     """
 
     name: str

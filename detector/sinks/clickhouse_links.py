@@ -13,7 +13,7 @@ import msgspec
 
 from detector.integrity import chain
 from detector.integrity.chain import Head, Link, Members
-from detector.integrity.digest import canonical, checks, digest
+from detector.integrity.digest import Digest, canonical, digest
 from detector.integrity.tables import COVERED, EVENTS, Covered
 from detector.sinks.base import SinkRefused, SinkUnavailable
 from detector.sinks.clickhouse_columns import Columns
@@ -88,7 +88,7 @@ class LinkWriter:
 
     def _insert(self, table: Covered, columns: Columns, told: Columns) -> None:
         try:
-            link = self._link(table, told, members(table, columns, told))
+            link = self._link(table, columns, digest(table.name, told, table.every))
         except BAD_VALUE as error:
             raise bad_value(error) from error
         tag: Columns = {"written_by": [link.chain] * link.count, "written_in": [link.sequence] * link.count}
@@ -100,16 +100,19 @@ class LinkWriter:
             raise
         self._settle(link)
 
-    def _link(self, table: Covered, columns: Columns, about: Members) -> Link:
+    def _link(self, table: Covered, columns: Columns, hashed: Digest) -> Link:
         """The link that covers these rows, stored."""
-        hashed = digest(table.name, columns)
         pending = self._open
-        if pending is not None and self._void is None and (pending.table, pending.digest) == (table.name, hashed):
+        if (
+            pending is not None
+            and self._void is None
+            and (pending.table, pending.digest) == (table.name, hashed.of_all)
+        ):
             self._store(pending)
             return pending
         self._close_open()
-        count = len(next(iter(columns.values())))
-        link = chain.rows(self._started(), table.name, count, about, hashed, self._now())
+        about, count = members(table, columns, hashed.checks), len(columns[table.time])
+        link = chain.rows(self._started(), table.name, count, about, hashed.of_all, self._now())
         self._open = link
         self._store(link)
         return link
@@ -179,10 +182,10 @@ def _chosen(columns: Columns, flags: list[bool]) -> Columns:
     return {name: list(compress(values, flags)) for name, values in columns.items()}
 
 
-def members(table: Covered, columns: Columns, told: Columns) -> Members:
-    """Which rows these are, as a link tells it; `told` are their canonical values."""
-    times, hints = columns[table.time], checks(told, table.every)
-    about = Members(columns=tuple(columns), first=min(times), last=max(times), checks=hints)
+def members(table: Covered, columns: Columns, checks: str) -> Members:
+    """Which rows these are, as a link tells it."""
+    times = columns[table.time]
+    about = Members(columns=tuple(columns), first=min(times), last=max(times), checks=checks)
     if table.name == EVENTS:
         return msgspec.structs.replace(about, runs=runs(columns))
     return msgspec.structs.replace(about, keys=tuple(zip(*(columns[name] for name in table.key), strict=True)))

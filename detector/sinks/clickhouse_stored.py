@@ -5,7 +5,8 @@ and the link of the first would not fit it any more.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
+from operator import eq
 from typing import Any, Final
 
 from detector.integrity.chain import Run
@@ -59,10 +60,9 @@ class Stored:
         Raises:
             SinkUnavailable: the store can't answer now.
         """
-        keys = list(zip(*(columns[name] for name in table.key), strict=True))
-        flags = self._fresh_events(columns) if table.name == EVENTS else self._fresh_keys(table, columns, keys)
-        if len(set(keys)) < len(keys):
-            for number, (before, key) in enumerate(pairwise(keys), 1):
+        flags = self._fresh_events(columns) if table.name == EVENTS else self._fresh_keys(table, columns)
+        if _may_repeat(table, columns):
+            for number, (before, key) in enumerate(pairwise(_keys(table, columns)), 1):
                 flags[number] = flags[number] and key != before
         return None if all(flags) else flags
 
@@ -117,7 +117,8 @@ class Stored:
             question, given = question + _OF_PRINCIPALS, {**given, "principals": principals}
         return {tuple(row) for row in ask(self._client, question, given)}
 
-    def _fresh_keys(self, table: Covered, columns: Columns, keys: Sequence[tuple[Any, ...]]) -> list[bool]:
+    def _fresh_keys(self, table: Covered, columns: Columns) -> list[bool]:
+        keys = _keys(table, columns)
         there: set[tuple[Any, ...]] = set()
         for start in range(0, len(keys), _MOST_KEYS):
             there |= self._keys_there(table, columns, start, start + _MOST_KEYS)
@@ -137,6 +138,18 @@ class Stored:
             )
             given |= {"since": min(columns[name][start:end]), "until": max(columns[name][start:end])}
         return {tuple(row) for row in ask(self._client, question, given)}
+
+
+def _keys(table: Covered, columns: Columns) -> list[tuple[Any, ...]]:
+    return list(zip(*(columns[name] for name in table.key), strict=True))
+
+
+def _may_repeat(table: Covered, columns: Columns) -> bool:
+    """Whether two rows may have one key; events in order of place have then one offset, which is quickly seen."""
+    if table.name == EVENTS:
+        return any(map(eq, columns["offset"], islice(columns["offset"], 1, None)))
+    keys = _keys(table, columns)
+    return len(set(keys)) < len(keys)
 
 
 def _cut(values: Sequence[Any], spans: Sequence[Span]) -> list[Any]:

@@ -17,13 +17,17 @@ Tag = tuple[str, int]
 
 _PAGE: Final = 20_000
 _LINKS: Final = """
-SELECT chain, sequence, kind, `table`, `count`, members, digest, previous, toUnixTimestamp64Micro(written_at), version, link
+SELECT
+    chain, sequence, kind, `table`, `count`, members, digest, previous, toUnixTimestamp64Micro(written_at), version,
+    link
 FROM integrity
 WHERE (chain, sequence, link) > ({chain:String}, {sequence:UInt64}, {link:String})
 ORDER BY chain, sequence, link LIMIT {page:UInt32}
 """
 _LINK: Final = """
-SELECT chain, sequence, kind, `table`, `count`, members, digest, previous, toUnixTimestamp64Micro(written_at), version, link
+SELECT
+    chain, sequence, kind, `table`, `count`, members, digest, previous, toUnixTimestamp64Micro(written_at), version,
+    link
 FROM integrity
 WHERE chain = {chain:String} AND sequence = {sequence:UInt64}
 ORDER BY link LIMIT 1

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from detector.integrity.digest import digest
-from detector.integrity.tables import Covered
+from detector.integrity.digest import Digest, digest
+from detector.integrity.tables import COVERED, Covered
 from detector.store.verify_links import Expected, Tag
 
 Rows = dict[str, list[Any]]
@@ -175,10 +175,15 @@ def _allowed(client: Client) -> dict[str, Any]:
 
 
 def fits(expected: Expected, rows: Rows) -> bool:
-    """Whether rows, in the order of their key, are what a link covers."""
+    """Whether rows, in the order of their key, are what a link covers; nothing fits one that names no columns."""
+    return bool(expected.columns) and digested(expected, rows).of_all == expected.digest
+
+
+def digested(expected: Expected, rows: Rows) -> Digest:
+    """The digest of rows, as many as a link covers, in the order of their key."""
     nothing = [None] * expected.count
     columns = {name: rows.get(name, nothing) for name in expected.columns}
-    return digest(expected.table, columns) == expected.digest
+    return digest(expected.table, columns, COVERED[expected.table].every)
 
 
 def named(table: Covered, rows: Mapping[str, Sequence[Any]], number: int) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from detector.integrity.chain import Members
-from detector.integrity.digest import checks
 from detector.integrity.tables import COVERED, EVENTS, Covered
 from detector.store.proof import Problem, Proof, What
 from detector.store.verify_links import Chains, Expected, Tag
-from detector.store.verify_rows import RowReader, Rows, Where, fits, named
+from detector.store.verify_rows import RowReader, Rows, Where, digested, fits, named
 from detector.wording import plural
 
 _TAGGED: Final = "written_by = {chain:String} AND written_in = {sequence:UInt64}"
-_SPAN: Final = "{time} BETWEEN fromUnixTimestamp64Micro({{since:Int64}}, 'UTC') AND fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')"
+_SPAN: Final = (
+    "{time} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
+    " AND {time} <= fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')"
+)
 _IN_RUNS: Final = """arrayExists(
     (t, p, f, l) -> topic = t AND partition = p AND `offset` BETWEEN f AND l,
     {topic:Array(String)}, {partition:Array(Int32)}, {first:Array(Int64)}, {last:Array(Int64)}
@@ -195,7 +197,7 @@ def _odd(table: Covered, expected: Expected, rows: Rows) -> str:
 
 def _first_altered(table: Covered, expected: Expected, about: Members, rows: Rows) -> str:
     """As near as the checks can tell which row it is."""
-    found = checks({name: rows.get(name, [None] * expected.count) for name in expected.columns}, table.every)
+    found = digested(expected, rows).checks
     differ = (n for n in range(0, len(found), 8) if found[n : n + 8] != about.checks[n : n + 8])
     first = next(differ, None)
     if first is None:

@@ -26,21 +26,13 @@ EXCEPTIONS: Final = {
     ("detector/audit/door.py", "f'USE `{self.server.database}`'"): "a name that was checked",
     ("detector/audit/door.py", "_limits(given)"): "numbers only",
     ("detector/sinks/clickhouse_insert.py", "question"): "its callers': tables of the module; values are bound",
-    ("detector/store/verify_links.py", "_LINK"): "a constant, of constants",
-    ("detector/store/verify_links.py", "_LINKS"): "likewise",
     ("detector/store/verify_rows.py", "question"): "tables and conditions of the module; values are bound",
     (
         "detector/store/verify_rows.py",
-        "f'SELECT {told} FROM {table.shown} WHERE {where} ORDER BY {order}'",
+        "f'SELECT {told} FROM {table.shown} WHERE {where.text} ORDER BY {order}'",
     ): "likewise; columns as the links name them, identifiers only",
     ("detector/store/held_rows.py", "count"): "tables and conditions of the module; values are bound",
     ("detector/store/held_rows.py", "update"): "likewise",
-    ("detector/sinks/clickhouse_insert.py", "question"): "fixed texts of the modules that ask; values are bound",
-    ("detector/store/verify_rows.py", "question"): "tables and conditions of the modules; values are bound",
-    (
-        "detector/store/verify_rows.py",
-        "f'SELECT {told} FROM {table.shown} WHERE {where.text} ORDER BY {order}'",
-    ): "likewise, and columns that are identifiers",
     (
         "detector/store/retention.py",
         "on_cluster(_statement(TABLES[change.name], change.days), cluster)",

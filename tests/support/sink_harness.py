@@ -12,6 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
 from detector.sinks.clickhouse import ClickHouseSink
+from detector.sinks.clickhouse_links import LinkWriter
 from detector.sinks.files import NdjsonSink
 from detector.sinks.kafka import KafkaSink
 from detector.sinks.webhook import WebhookSink
@@ -112,7 +113,8 @@ def clickhouse(request: pytest.FixtureRequest) -> Iterator[Harness]:
         )
         return [store.client.query(query).result_rows for query in queries]
 
-    yield Harness(ClickHouseSink(store.client, database=store.database), effect)
+    links = LinkWriter(store.client, store.database, "harness", lambda: NOW)
+    yield Harness(ClickHouseSink(store.client, database=store.database, links=links), effect)
 
 
 def count_of(bootstrap: str, topic: str) -> int:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from detector.integrity import chain
 from detector.integrity.anchor import Signer, new_key, private_key, public_key, read
 from detector.integrity.chain import NOTHING, Link, Members
-from detector.integrity.digest import canonical, checks, digest
+from detector.integrity.digest import canonical, digest
 
 DOCUMENT = (Path(__file__).parents[2] / "deploy" / "clickhouse" / "INTEGRITY.md").read_text(encoding="utf-8")
 VECTORS = DOCUMENT.split("## Test vectors")[1].split("## What can't")[0]
@@ -81,26 +81,25 @@ def vectors(pattern: str) -> list[str]:
 
 def test_the_digest_of_the_vectors() -> None:
     written = "".join(line.strip() for line in vectors(r"(?m)^    [0-9a-f]+$"))
-    body = packed(["findings_data", list(ROWS), *ROWS.values()])
-    assert body.hex() == written
-    assert hashlib.sha256(body).hexdigest() == digest("findings_data", ROWS) == vectors(r"digest: `(\w{64})`")[0]
+    pieces = [packed([column[row : row + 1] for column in ROWS.values()]) for row in range(2)]
+    hashes = [hashlib.sha256(piece).digest() for piece in pieces]
+    body = packed(["findings_data", list(ROWS), hashes])
+    assert b"".join([*pieces, body]).hex() == written
+    assert hashlib.sha256(body).hexdigest() == vectors(r"digest: `(\w{64})`")[0]
+    assert digest("findings_data", ROWS, 1) == (hashlib.sha256(body).hexdigest(), "".join(h.hex()[:8] for h in hashes))
 
 
 def test_the_chain_of_the_vectors() -> None:
     links = vectors(r"\| (?:begin|rows|void) \| \d+ \| `(\w{64})`")
     times = list(map(int, vectors(r"\| (?:begin|rows|void) \| (\d+) \|")))
     members = vectors(r"`(\{\"columns.*\})`")[0]
-    hashed = digest("findings_data", ROWS)
+    hashed, hints = digest("findings_data", ROWS, 1)
     told = [
         [1, "w-1", 1, "begin", "", 0, "{}", NOTHING, NOTHING, times[0]],
         [1, "w-1", 2, "rows", "findings_data", 2, members, hashed, links[0], times[1]],
         [1, "w-1", 3, "void", "findings_data", 0, "{}", hashed, links[1], times[2]],
     ]
     assert list(map(sha, told)) == links
-    each = [[column[row : row + 1] for column in ROWS.values()] for row in range(2)]
-    hints = "".join(sha(row)[:8] for row in each)
-    assert hints == checks(ROWS, 1)
-    assert checks(ROWS, 16) == sha(list(ROWS.values()))[:8]
     about = Members(
         columns=tuple(ROWS), checks=hints, first=1772442000000000, last=1772442001000000,
         keys=((1772442000000000, "f-1"), (1772442001000000, "f-é")),
@@ -133,13 +132,17 @@ edges = st.sampled_from([0, 31, 32, 127, 128, 255, 256, 65535, 65536, 2**32 - 1,
 
 @given(st.lists(values | edges | st.lists(st.binary(max_size=40), max_size=20), max_size=70))
 def test_any_column_is_digested_by_the_specification(column: list[Any]) -> None:
-    assert digest("t", {"c": column}) == sha(["t", ["c"], column])
+    pieces = [hashlib.sha256(packed([column[at : at + 32]])).digest() for at in range(0, len(column), 32)]
+    assert digest("t", {"c": column}, 32).of_all == sha(["t", ["c"], pieces])
 
 
 def test_texts_and_bytes_are_told_apart_from_numbers_and_nothing() -> None:
     one_each: list[list[Any]] = [[b"1"], [1], [1.0], [True], [None], [b""], [[]], [[b""]], [b"1", b""], []]
-    assert len({digest("t", {"c": column}) for column in one_each}) == len(one_each)
-    assert digest("t", {"c": [1]}) != digest("u", {"c": [1]}) != digest("u", {"d": [1]})
+    assert len({digest("t", {"c": column}, 1) for column in one_each}) == len(one_each)
+    told = [
+        digest(table, columns, 1).of_all for table in "tu" for columns in ({"c": [1]}, {"d": [1]}, {"c": [1], "d": [1]})
+    ]
+    assert len(set(told)) == 6
 
 
 def test_a_column_of_many_equal_texts_is_as_one_of_different_ones() -> None:
