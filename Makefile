@@ -43,7 +43,7 @@ samples: $(STAMP) ## generate sample_logs anew from their seeds
 evaluate: $(STAMP) ## measure detection on simulated variants (SEED=1)
 	$(BIN)/python -m tests.support.evaluation $(or $(SEED),1)
 
-bench: $(STAMP) ## measure what decoding costs, by format
+bench: $(STAMP) ## measure what decoding costs by format, and scoring by detector
 	$(BIN)/python -m tests.bench
 
 docs: $(STAMP) ## write the made parts of the README anew

@@ -76,10 +76,10 @@ CREATE TABLE IF NOT EXISTS integrity_data
 (
     chain LowCardinality(String) COMMENT 'Name of the chain: one a writer',
     sequence UInt64 COMMENT 'Number of the link in its chain, from 1' CODEC(Delta, ZSTD(1)),
-    kind LowCardinality(String) COMMENT 'rows: covers an insert; void: the insert of an earlier link was not stored',
+    kind LowCardinality(String) COMMENT 'begin: the first of a chain; rows: covers an insert; void: the rows of the link before may be missing',
     `table` LowCardinality(String) COMMENT 'Table that the rows were written to',
     `count` UInt64 COMMENT 'How many rows' CODEC(ZSTD(1)),
-    members String COMMENT 'Which rows, JSON: ranges of events as [topic, partition, first offset, last offset, count]; keys of others' CODEC(ZSTD(1)),
+    members String COMMENT 'Which rows, a JSON object: see INTEGRITY.md' CODEC(ZSTD(1)),
     digest String COMMENT 'SHA-256 of the rows, 64 hexadecimal digits' CODEC(ZSTD(1)),
     previous String COMMENT 'The link before, 64 hexadecimal digits; of the first, zeros' CODEC(ZSTD(1)),
     link String COMMENT 'SHA-256 of all the other columns, 64 hexadecimal digits' CODEC(ZSTD(1)),
