@@ -90,6 +90,7 @@ def save(kept: CheckpointStore, scoring: Scoring, *, whole: bool) -> float:
             saving.go_on(SLICE_SECONDS)
             pauses.append(time.perf_counter() - since)
         worked, encoded = time.process_time() - worked, time.perf_counter()
+        saving.wait(600.0)
         size = saving.result()
     tell(
         f"  saved {'whole' if whole else 'changes'}: {size / 1e6:.1f} MB, {worked:.2f} s of CPU "
