@@ -11,11 +11,12 @@ from detector import assembly
 from detector.config import Config
 from detector.destinations import DestinationSettings
 from detector.detectors.base import START
-from detector.events import Envelope, Event
+from detector.events import Event
 from detector.formats.gcp_audit import decode as gcp_audit
 from detector.formats.parts import events_of
 from tests.support import audit_logs, cloudtrail
 from tests.support.audit_logs import deltas
+from tests.support.detections import PARTITION, found_by
 
 OWN, STRANGE = cloudtrail.OTHER, "777788889999"
 
@@ -39,14 +40,9 @@ def at(minute: float, key: str, params: Any = None, **fields: Any) -> Event:
 def severities(config: Config, *events: Event) -> list[str]:
     """The gravest that is said of each event, "" for nothing."""
     labels, scoring = assembly.labels(config), assembly.scoring(config)
-    scoring.open(("t", 0))
-    found = []
-    for offset, event in enumerate(events):
-        known = labels.fill(event)
-        scored = scoring.step(Envelope(known, "t", 0, offset, event.time.timestamp(), b""))
-        assert scored.verdict == "scored", scored
-        found.append(min((f.severity for f in scored.findings if f.rule == "shared_outside"), default=""))
-    return found
+    scoring.open(PARTITION)
+    found = found_by(scoring, map(labels.fill, events))
+    return [min((f.severity for f in each if f.rule == "shared_outside"), default="") for each in found]
 
 
 def test_a_strangers_account_is_another_house() -> None:
