@@ -46,16 +46,26 @@ def open_client(factory: Callable[..., ClientT], config: Mapping[str, Any]) -> C
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Remembers the connection that was tried last."""
+    """Remembers why connections came to nothing."""
 
     _last: KafkaConnection | None = None
+    _why: errors.KafkaError | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> KafkaConnection:
-        self._last = super().get_connection(*args, **options)
-        return self._last
+        found = super().get_connection(*args, **options)
+        if found is not self._last:
+            self._why, self._last = self.failure, found
+        return found
 
     @property
     def failure(self) -> errors.KafkaError | None:
-        """Why the last connection came to nothing; None if it did not, or there was none."""
-        tried = self._last.init_future.exception if self._last is not None else None
-        return tried if isinstance(tried, errors.KafkaError) else None
+        """Why connections came to nothing; None if the last one did not, or there was none.
+
+        The last is given only the time that is left, so that one that ran out of it says less than one before.
+        """
+        if self._last is None or self._last.init_future.succeeded():
+            return None
+        why = self._last.init_future.exception
+        if not isinstance(why, errors.KafkaError):
+            return self._why
+        return self._why or why if isinstance(why, errors.KafkaTimeoutError) else why

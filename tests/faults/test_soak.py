@@ -31,7 +31,8 @@ def test_nothing_is_lost_doubled_or_different(tmp_path: Path) -> None:
     )
     assert found.exists(), done.stderr[-3000:]
     result = msgspec.json.decode(found.read_bytes(), type=Result)
-    assert result.clean, done.stdout
+    wrong = {place: difference for place, difference in result.differences.items() if not difference.clean}
+    assert not wrong, f"{wrong}\n{done.stdout}"
     assert done.returncode == 0
     assert len(result.faults) > 10 * MINUTES, "too little was broken to show anything"
     assert result.differences["events"].expected > 2_000 * MINUTES

@@ -45,6 +45,7 @@ from tests.support.workers import ALONE, Worker, kill_all
 WORKERS: Final = ("worker-0", "worker-1", "worker-2")
 DRAIN_SECONDS: Final = 240.0
 HEARTBEAT: Final = 2.0
+WIDTH: Final = 120
 
 
 class Result(msgspec.Struct):
@@ -233,8 +234,8 @@ def deployed(folder: Path) -> Iterator[Soak]:
 
 
 def show(result: Result) -> None:
-    """The result as two tables on standard output."""
-    console = Console()
+    """The result as two tables on standard output; what is wrong comes last."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     done = Table("fault", "times", "seconds in all", title=f"seed {result.seed}, {result.minutes:g} min")
     for kind in sorted({(fault.target, fault.kind) for fault in result.faults}):
         lengths = [fault.seconds for fault in result.faults if (fault.target, fault.kind) == kind]
@@ -250,15 +251,15 @@ def show(result: Result) -> None:
     )
     for why, times in result.ended_by_themselves.items():
         console.print(f"{times} times a worker ended by itself: {why}", markup=False)
-    for place, d in result.differences.items():
-        for example in d.examples:
-            console.print(f"{place}: {example}", markup=False)
     one = result.alerts_of_one_process
     console.print(
         f"versions of alerts that one process without faults would tell: {one.expected}, of which {one.lost} were not "
         f"told and {one.different} otherwise: here an hour of event time passes in less than a second, so that a "
         "worker that is late by as much tells correlation of things that others left behind"
     )
+    for place, d in result.differences.items():
+        for example in d.examples:
+            console.print(f"{place}: {example}", markup=False)
     console.print(f"\n{verdict(result)}", markup=False, style="bold green" if result.clean else "bold red")
 
 
