@@ -62,7 +62,7 @@ def endpoints(event: Event) -> list[Endpoint]:
     A web address as target gives its host and its route, a bucket address its bucket; a literal address
     gives its network segment instead of a host, since single addresses come and go.
     """
-    to, address = event.destination, _address(event)
+    to, target = event.destination, event.target
     found: list[Endpoint] = []
     if to is not None:
         if to.host:
@@ -71,8 +71,10 @@ def endpoints(event: Event) -> list[Endpoint]:
             found.append(Endpoint("account", to.account, to.zone))
         if to.recipient:
             found.append(Endpoint("recipient", to.recipient.lower(), to.zone))
-    if address is not None:
-        found += [endpoint for endpoint in _target(event, address) if endpoint not in found]
+    if target is not None:
+        elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
+        of_target = _of_target(target.uri, elsewhere if to is None else to.zone, event.kind == "call")
+        found += [endpoint for endpoint in of_target if endpoint not in found]
     return found
 
 
@@ -99,16 +101,17 @@ def _place(named: Named) -> str:
     return scheme + mark + rest.partition("/")[0]
 
 
-def _target(event: Event, address: tuple[str, str, str]) -> list[Endpoint]:
+@lru_cache(maxsize=4096)
+def _of_target(uri: str, zone: Zone, called: bool) -> tuple[Endpoint, ...]:
+    address = _taken_apart(uri)
+    if address is None:
+        return ()
     scheme, host, path = address
-    elsewhere: Zone = "unknown" if event.kind == "transfer" else "internal"
-    zone = elsewhere if event.destination is None else event.destination.zone
     if scheme in _BUCKETS:
-        return [Endpoint("bucket", f"{scheme}://{host}", zone)]
-    found = [_host(host, zone)]
-    if event.kind == "call":
-        found.append(Endpoint("route", host + template(path), zone))
-    return found
+        return (Endpoint("bucket", f"{scheme}://{host}", zone),)
+    if called:
+        return _host(host, zone), Endpoint("route", host + template(path), zone)
+    return (_host(host, zone),)
 
 
 def _address(event: Event) -> tuple[str, str, str] | None:

@@ -251,7 +251,8 @@ class Behaviour:
     def _distance(self, points: Floats, point: Floats) -> float:
         apart = points - point
         squares = np.einsum("ij,ij->i", apart, apart)
-        nearest: list[float] = np.partition(squares, self.params.neighbours - 1)[: self.params.neighbours].tolist()
+        squares.partition(self.params.neighbours - 1)
+        nearest: list[float] = squares[: self.params.neighbours].tolist()
         return sum(map(math.sqrt, nearest)) / len(nearest)
 
     def _filled(self, vector: Mapping[str, float]) -> Floats:

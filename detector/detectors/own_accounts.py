@@ -7,6 +7,8 @@ from detector.events import Event
 
 OWN_ACCOUNTS: Final = "own accounts"
 """The name under which the accounts are counted that logs were read of."""
+ACCOUNT: Final = "account"
+"""The attribute that tells whose log an event is of."""
 KEPT_MOST: Final = 16
 
 
@@ -23,7 +25,7 @@ def is_ours(event: Event, context: Context) -> bool:
 
 def learn_account(event: Event, known: dict[str, None], context: Context) -> None:
     """Count the account whose log the event is of, once for each principal; `known` are those it was counted for."""
-    account = event.attributes.get("account")
+    account = event.attributes.get(ACCOUNT)
     if not isinstance(account, str) or not account or account in known:
         return
     context.group.add_use(OWN_ACCOUNTS, account)

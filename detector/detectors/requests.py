@@ -1,14 +1,15 @@
 """What an agent was asked, whom its reading named and whom it acted for: the memory of `goal_hijack`."""
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 
 from detector.events import Content, Event, Named
-from detector.extraction import asked_for, mentions
-from detector.extraction.lexicon import ASKED, ActClass
+from detector.extraction import acts_asked_for, mentions
+from detector.extraction.lexicon import ActClass
 
 # A session that was silent for so long (seconds) is over, whatever its id: what it was asked holds no more.
 IDLE: Final = 86_400.0
@@ -17,11 +18,20 @@ ASKED_MOST: Final = 512
 READ_MOST: Final = 512
 TOLD_MOST: Final = 128
 TRACES_MOST: Final = 64
+_SHORT: Final = 128
 
 
 def digest(text: str) -> int:
     """64 bits to know a text again by: nobody can make another text that has them."""
+    return _digest_of_short(text) if len(text) <= _SHORT else _digest(text)
+
+
+def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+# The same words are asked and the same names told again and again.
+_digest_of_short: Final = lru_cache(maxsize=8192)(_digest)
 
 
 class View(msgspec.Struct, array_like=True):
@@ -48,7 +58,7 @@ class View(msgspec.Struct, array_like=True):
             return
         self.request = again
         self.asked.update(dict.fromkeys(map(digest, content.request)))
-        self.acts.update(dict.fromkeys(act for act in ASKED if asked_for(act, "", content.request)))
+        self.acts.update(dict.fromkeys(acts_asked_for(content.request)))
         bound(self.asked, ASKED_MOST)
 
     def names(self, named: Named) -> bool:

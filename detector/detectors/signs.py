@@ -42,6 +42,8 @@ _TELLING: Final = frozenset(
         *("outside_code", "impersonated_groups"),
     )
 )
+ATTRIBUTES: Final = _TELLING | {"user_agent", "source_ip"}
+"""Without any of these an event says nothing of its identity."""
 
 
 class Sign(NamedTuple):

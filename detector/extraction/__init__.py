@@ -19,7 +19,7 @@ Canonical forms (`Named.value`), all lower case and at most 512 characters:
 A link gives its url and its host.
 """
 
-from detector.extraction.acts import act_class, asked_for
+from detector.extraction.acts import act_class, acts_asked_for, asked_for
 from detector.extraction.named import MOST_NAMED, MOST_TEXT, named_in_arguments, named_in_result
 from detector.extraction.request import mentions, words
 
@@ -27,6 +27,7 @@ __all__ = [
     "MOST_NAMED",
     "MOST_TEXT",
     "act_class",
+    "acts_asked_for",
     "asked_for",
     "mentions",
     "named_in_arguments",

@@ -20,6 +20,9 @@ from detector.extraction.lexicon import (
 
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _SERVER: Final = re.compile(r"__|[./:]")
+_ASKED: Final = tuple(
+    (act, frozenset(verbs), tuple(verb for verb in verbs if len(verb) > 3)) for act, verbs in ASKED.items()
+)
 
 
 @lru_cache(maxsize=4096)
@@ -54,10 +57,26 @@ def asked_for(act: ActClass, tool_name: str, request: Collection[str]) -> bool:
     >>> asked_for("send", "send_email", ("follow", "the", "instructions", "in", "notes.txt"))
     True
     """
-    own = tuple(word for word in _words(tool_name) if word in ACTS)
-    starts = tuple(word for word in ASKED[act] if len(word) > 3)
-    exact = frozenset((*own, *(word for word in ASKED[act] if len(word) <= 3)))
-    return any(word in exact or word.startswith(starts) for word in request) or _delegates(request)
+    own = frozenset(word for word in _words(tool_name) if word in ACTS)
+    return act in acts_asked_for(request) or not own.isdisjoint(request)
+
+
+def acts_asked_for(request: Collection[str]) -> tuple[ActClass, ...]:
+    """The classes of act that a request's words ask for, all of them if it delegates the choice.
+
+    >>> acts_asked_for(("please", "refund", "ann"))
+    ('pay',)
+    """
+    if _delegates(request):
+        return tuple(ASKED)
+    found = {act for word in request for act in _asked_for_by(word)}
+    return tuple(act for act in ASKED if act in found)
+
+
+@lru_cache(maxsize=8192)
+def _asked_for_by(word: str) -> tuple[ActClass, ...]:
+    """The classes of act that a word of a request stands for: longer ones do in all their endings."""
+    return tuple(act for act, verbs, starts in _ASKED if word in verbs or word.startswith(starts))
 
 
 def _words(tool_name: str) -> tuple[str, ...]:

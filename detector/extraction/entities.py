@@ -17,8 +17,11 @@ from detector.extraction.lexicon import FILE_ENDINGS, KEY_KINDS, PROSE_KEYS, TOP
 MOST_VALUE: Final = 512
 
 EDGE: Final = "'\".,:;!?*_~=&-<>()[]{}|`\u2026\u2018\u2019\u201c\u201d"
-# A pattern that begins with a set is searched several times as fast as one that begins with a choice.
-_MAY: Final = re.compile(r"[@\uff20\ufe6b/#\\.+\d](?:(?<=\D)|(?=\d{5})|(?=\d [A-Z0-9]{4})|(?<=[A-Z][A-Z]\d)(?=\d))")
+# A pattern that begins with a set is searched several times as fast as one that begins with a choice, and a set of
+# ASCII alone faster still.
+_IF_DIGIT: Final = r"(?:(?<=\D)|(?=\d{5})|(?=\d [A-Z0-9]{4})|(?<=[A-Z][A-Z]\d)(?=\d))"
+_MAY: Final = re.compile(r"[@\uff20\ufe6b/#\\.+\d]" + _IF_DIGIT)
+_MAY_ASCII: Final = re.compile(r"[@/#\\.+0-9]" + _IF_DIGIT)
 _EMAIL: Final = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
 # Of a value as a whole: the rest of RFC 5322's atext, but for the = of `to=ann@x.com`; and a quoted local part.
 _ATEXT_EMAIL: Final = re.compile(r"[\w.+%'!#$&*/?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
@@ -29,7 +32,7 @@ _HOST: Final = re.compile(r"(?:[\w-]{1,63}\.){1,10}[a-z][a-z0-9-]{1,62}\.?|(?:\d
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
 _ACCOUNT: Final = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{8,30}|[a-z]{2}\d{2}[a-z]{0,4}\d{8,26}")
 _SPACED: Final = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?(?!\w)")
-_SPACED_START: Final = re.compile(r"\d\d [A-Z0-9]{4} ")
+_SPACED_START: Final = re.compile(r" [A-Z0-9]{4} (?<=\d\d.{6})")  # begins with what is quick to find
 _WALLET: Final = re.compile(r"0x[0-9a-fA-F]{40}|bc1[a-z0-9]{25,59}")
 _ANY_AT: Final = re.compile("[@\uff20\ufe6b]")
 _PHONE: Final = re.compile(r"(?<![\w+])\+\d(?:[ ().-]{0,2}\d){6,14}(?!\w)")
@@ -69,7 +72,7 @@ def is_addressing(key: str) -> bool:
 
 def may_mention(text: str) -> bool:
     """Whether it is worth looking for mentions: quick, and never wrong when it says no."""
-    return _MAY.search(text) is not None
+    return (_MAY_ASCII if text.isascii() else _MAY).search(text) is not None
 
 
 def is_nothing(value: str, key: str, *, mentions: bool) -> bool:

@@ -13,6 +13,9 @@ import msgspec
 
 MOST_DEPTH: Final = 12
 
+Structure = dict[str, Any] | list[Any]
+"""What a JSON object or list stands for."""
+
 Role = Literal["value", "text", "key"]
 Leaf = tuple[Role, str, str]
 """What it is, the innermost key it stands under ("" without one), and the text.
@@ -20,14 +23,16 @@ Leaf = tuple[Role, str, str]
 A `key` may name something itself; one that is a single plain word, as nearly all are, is passed over.
 """
 
+# Within quotes whole runs are matched: one character at a time costs twice as much.
 _LITERAL: Final = re.compile(
-    r"""("(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z))|([{}\[\](),:])|([^\s{}\[\](),:"']++)""", re.DOTALL
+    r"""("(?:[^"\\]++|\\.)*+(?:"|\Z)|'(?:[^'\\]++|\\.)*+(?:'|\Z))|([{}\[\](),:])|([^\s{}\[\](),:"']++)""", re.DOTALL
 )
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED: Final = {"\n": "", "n": "\n", "t": "\t", "r": "\r"}  # a line end first, as others come of the rest
 _ENTRY: Final = re.compile(
     r"^([ ]*)((?:-[ ]+)*+)"
     r"(?:([^\s:'\"\[\]{}#&*!|>%`-][^:\n'\"]{0,80}+|'[^'\n]{1,80}'|\"[^\"\n\\]{1,80}\"):(?=[ \n]|\Z)[ ]*)?"
-    r"('(?:[^']|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^\n]*+)([^\n]*+)\n?",
+    r"('(?:[^']++|'')*+(?:'|\Z)|\"(?:[^\"\\]++|\\.)*+(?:\"|\Z)|[^\n]*+)([^\n]*+)\n?",
     re.MULTILINE | re.DOTALL,
 )
 _MARKS: Final = frozenset("'\"|>")
@@ -37,7 +42,7 @@ _MOST_LINE: Final = 60
 _MOST_WORDS: Final = 7
 
 
-def structure(text: str) -> Any | None:
+def structure(text: str) -> Structure | None:
     """The object or list that a JSON text stands for; None for anything else, and for what nests too deep."""
     try:
         found = msgspec.json.decode(text)
@@ -51,7 +56,7 @@ def looks_structured(text: str) -> bool:
     return text[:1] in {"{", "["} and text[-1:] in {"}", "]"}
 
 
-def of_structure(value: Any, key: str = "", *, unwrap: bool = False) -> Iterator[Leaf]:
+def of_structure(value: Structure, key: str = "", *, unwrap: bool = False) -> Iterator[Leaf]:
     """The leaves of decoded JSON, of repeated names the first; what nests deeper than `MOST_DEPTH` is running text.
 
     Args:
@@ -60,7 +65,7 @@ def of_structure(value: Any, key: str = "", *, unwrap: bool = False) -> Iterator
         unwrap: Take texts that are JSON themselves for what they hold, once.
     """
     names: set[str] = set()
-    levels: list[tuple[bool, Iterator[tuple[str, Any]]]] = [(False, iter([(key, value)]))]
+    levels = [_level(key, value)]
     while levels:
         is_dict, pairs = levels[-1]
         for name, inner in pairs:
@@ -74,17 +79,20 @@ def of_structure(value: Any, key: str = "", *, unwrap: bool = False) -> Iterator
                 else:
                     yield from of_structure(found, name)
             elif isinstance(inner, dict | list):
-                if len(levels) > MOST_DEPTH:
+                if len(levels) >= MOST_DEPTH:
                     yield "text", name, _flat(inner)
                     continue
-                levels.append(
-                    (True, iter(inner.items())) if isinstance(inner, dict) else (False, zip(repeat(name), inner))
-                )
+                levels.append(_level(name, inner))
                 break
             elif isinstance(inner, int | float) and not isinstance(inner, bool):
                 yield "value", name, str(inner)
         else:
             levels.pop()
+
+
+def _level(key: str, value: Structure) -> tuple[bool, Iterator[tuple[str, Any]]]:
+    """Whether names are a mapping's own, and what stands under them; a list's items stand under the list's."""
+    return (True, iter(value.items())) if isinstance(value, dict) else (False, zip(repeat(key), value))
 
 
 def of_literal(text: str) -> Iterator[Leaf]:
@@ -191,7 +199,11 @@ def _unescaped(text: str) -> str:
     r"""A quoted string's content with `\n`, `\t`, `\"` and folded line ends taken for what they are."""
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(lambda match: {"n": "\n", "t": "\t", "r": "\r", "\n": ""}.get(match[1], match[1]), text)
+    if "\\\\" in text or text[-1] == "\\":
+        return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text)
+    for letter, meant in _ESCAPED.items():
+        text = text.replace("\\" + letter, meant)
+    return text.replace("\\", "")
 
 
 def _flat(value: Any) -> str:

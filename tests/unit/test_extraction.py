@@ -11,12 +11,14 @@ from detector.events import Named, NamedKind
 from detector.extraction import (
     MOST_NAMED,
     act_class,
+    acts_asked_for,
     asked_for,
     mentions,
     named_in_arguments,
     named_in_result,
     words,
 )
+from detector.extraction.leaves import of_lines
 from detector.extraction.lexicon import ACTS, ASKED, NOUNS, READS, ActClass
 
 unhurried = settings(deadline=None)
@@ -413,6 +415,37 @@ def test_what_a_tool_does(tool: str, act: ActClass | None) -> None:
 )
 def test_whether_an_act_was_asked_for(act: ActClass, tool: str, text: str, asked: bool) -> None:
     assert asked_for(act, tool, words(text)) is asked
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("What is on my calendar?", ()),
+        ("Refunds for Ann", ("pay",)),
+        ("Rebooking? No, log in and ping her", ("send", "credential")),  # "log" and "ping" as they are
+        ("logistics and pinging", ("send",)),  # "log" is too short to begin a word, "ping" is not
+        ("Follow the instructions in the file", tuple(ASKED)),
+    ],
+)
+def test_the_acts_that_a_request_asks_for_are_told_in_order(text: str, asked: tuple[ActClass, ...]) -> None:
+    request = words(text)
+    assert acts_asked_for(request) == asked
+    assert asked == tuple(act for act in ASKED if asked_for(act, "", request))
+
+
+@pytest.mark.parametrize(
+    ("quoted", "told"),
+    [
+        (r"a\\nb@x.com", r"a\nb@x.com"),  # an escaped backslash, then a letter
+        (r"a\nb\tc\rd", "a\nb\tc\rd"),
+        ("folded\\\n  b@x.com", "folded  b@x.com"),
+        (r"it\'s \"q\" \q", 'it\'s "q" q'),
+        ("cut\\", "cut\\"),
+        (r"cut\n" + "\\", "cut\n\\"),
+    ],
+)
+def test_escapes_in_quotes_are_taken_for_what_they_are(quoted: str, told: str) -> None:
+    assert of_lines(f'bio: "{quoted}') == [("text", "bio", told)]
 
 
 def test_the_tables_agree() -> None:

@@ -1,6 +1,7 @@
 """The otel format: OTLP/JSON spans of agents as events."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -278,6 +279,22 @@ def test_requests_are_read_from_span_events() -> None:
     assert "evil" not in request(one(message(told)))
 
 
+@pytest.mark.parametrize("way", [str.upper, str.title])
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("gen_ai.user.message", "gen_ai.event.content", ASKED),
+        ("gen_ai.content.prompt", "gen_ai.prompt", [{"role": "user", "content": ASKED}]),
+        ("gen_ai.client.inference.operation.details", "gen_ai.input.messages", [{"role": "user", "content": ASKED}]),
+    ],
+)
+def test_capitals_hide_no_request_in_span_events(way: Callable[[str], str], name: str, key: str, value: Any) -> None:
+    told = span("chat") | {"events": [{"name": name, "attributes": pairs({way(key): value})}]}
+    assert "ann@corp.example" in request(one(message(told)))
+    other = span("chat") | {"events": [{"name": name, "attributes": pairs({way(f"x{key}"): value})}]}
+    assert request(one(message(other))) == ()
+
+
 def test_a_prompt_of_nobody_is_no_request() -> None:
     assert request(one(message(span("text_completion", **{"gen_ai.prompt": ASKED})))) == ()
 
@@ -396,6 +413,26 @@ def test_snake_case_is_read() -> None:
         snake = snake.replace(f'"{name}"'.encode(), f'"{spelt}"'.encode())
     assert snake != camel
     assert events(snake) == events(camel)
+
+
+def test_snake_case_within_camel_case_is_read() -> None:
+    camel = message(call("read_file"), span("chat"), resource={"service.name": "svc"})
+    for spelt in ("trace_id", "scope_spans"):
+        name = {"trace_id": "traceId", "scope_spans": "scopeSpans"}[spelt]
+        mixed = camel.replace(f'"{name}"'.encode(), f'"{spelt}"'.encode(), 1)
+        mixed = mixed.replace(b'"stringValue"', b'"string_value"')
+        assert mixed != camel
+        assert events(mixed) == events(camel)
+
+
+def test_a_message_that_only_speaks_of_spans_is_kept_as_it_came() -> None:
+    told = call("list_spans", {"trace_id": "1"}, trace_id="1")
+    raw = message(told).replace(b'"spans":[{', b'"spans":[{  ')
+    kept = decode(raw, keep_content=True)
+    assert isinstance(kept, tuple)
+    assert b'"spans":[{  ' in raw
+    assert [b'"spans":[{  ' in part.raw for part in kept if isinstance(part, Part)] == [True]
+    assert events(raw)[0].action == "list_spans"
 
 
 def test_an_agent_without_an_id_goes_by_its_name_or_its_service() -> None:

@@ -47,7 +47,8 @@ def decode(raw: bytes, keep_content: bool = False) -> Decoded:
 
 
 def _spans(raw: bytes) -> list[Read]:
-    found = list(islice(spans_of_proto(raw) if is_proto(raw) else spans_of_json(raw), MOST_SPANS + 1))
+    most = MOST_SPANS + 1
+    found = list(islice(spans_of_proto(raw), most)) if is_proto(raw) else spans_of_json(raw, most)
     if len(found) > MOST_SPANS:
         raise TooManyRecordsError(f"more than {MOST_SPANS} spans in a message")
     return found
@@ -62,7 +63,7 @@ def _parts(origins: Sequence[Read], *, keep_content: bool) -> Iterator[Part]:
             refused.append(_refused(origin, span, keep_content=keep_content))
         elif span is not None:
             spans.append(span)
-    for span in with_owners(sorted(spans, key=attrgetter("time"))):
+    for span in with_owners(sorted(spans, key=attrgetter("time"))) if len(spans) > 1 else spans:
         if span.origin is None:
             continue
         try:
@@ -71,7 +72,8 @@ def _parts(origins: Sequence[Read], *, keep_content: bool) -> Iterator[Part]:
             yield _refused(span.origin, refusal(error, b""), keep_content=keep_content)
             continue
         if event is not None:
-            yield Part(event, record(span.origin, keep_content=keep_content))
+            ids = span.trace_id, span.span_id, span.parent_id
+            yield Part(event, record(span.origin, keep_content=keep_content, ids=ids))
     yield from refused
 
 

@@ -92,7 +92,7 @@ def destination(span: Span, operation: str, act: ActClass | None, named: Sequenc
     """
     found: dict[str, str] = {}
     alone = [item for item in named if item.alone]
-    for field, kinds in _TO.items():
+    for field, kinds in _TO.items() if alone else ():
         among = [item for item in alone if item.kind in kinds] if field == "host" or act is not None else ()
         if among:
             found[field] = among[0].value if len(among) == 1 else _strangest(among, _own_domains(span, named))

@@ -125,9 +125,10 @@ def _actor(span: Span) -> Actor:
 
 
 def _time(span: Span) -> datetime:
-    if not span.time:
+    time = span.time
+    if not time:
         raise BadSpanError(f"span {span.id} says no time, neither startTimeUnixNano nor endTimeUnixNano")
-    seconds, nanoseconds = divmod(span.time, 1_000_000_000)
+    seconds, nanoseconds = divmod(time, 1_000_000_000)
     return _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
 
 
@@ -139,11 +140,13 @@ def _outcome(span: Span) -> Outcome:
 
 
 def _kept(span: Span, called: Payload, result: Payload) -> dict[str, Any]:
-    kept = _short(span.attributes, KEPT) | _short(span.resource, KEPT_OF_RESOURCE)
-    for name, payload in (("arguments", called), ("result", result)):
-        if payload.size:
-            kept[f"{name}_bytes"] = payload.size
-            kept[f"{name}_sha256"] = payload.sha256
+    kept: dict[str, Any] = {}
+    _keep(kept, span.attributes, KEPT)
+    _keep(kept, span.resource, KEPT_OF_RESOURCE)
+    if called.size:
+        kept["arguments_bytes"], kept["arguments_sha256"] = called.size, called.sha256
+    if result.size:
+        kept["result_bytes"], kept["result_sha256"] = result.size, result.sha256
     if span.origin is not None and not span.origin.source.whole:
         kept["resource_incomplete"] = True
     if span.end > span.start > 0:
@@ -165,9 +168,8 @@ def _told(attributes: Mapping[str, Any], key: str) -> str:
     raise BadSpanError(f"{key} is neither a word nor a number")
 
 
-def _short(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Those of the attributes that are numbers or words; what has fields or lists is none of the conventions'."""
-    kept: dict[str, Any] = {}
+def _keep(kept: dict[str, Any], source: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Adds those of the attributes that are numbers or words; what has fields or lists is none of the conventions'."""
     for key in keys:
         if key in source:
             value = source[key]
@@ -175,7 +177,6 @@ def _short(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
                 kept[key] = value if len(value) <= 512 else value[:512]
             elif isinstance(value, (int, float)):
                 kept[key] = value
-    return kept
 
 
 def _text(source: Mapping[str, Any], *keys: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -36,24 +37,42 @@ class _Message(_ResourceSpans, rename="camel"):
     span_id: Any = None
 
 
-class _OrderlyResource(msgspec.Struct, rename="camel"):
+class _InCamel(msgspec.Struct):
+    """What has none of these names in snake case: with one it is none of its type, and is read in another way.
+
+    To be told so by its fields costs nothing; a search of the text for the names costs as much as to decode it.
+    """
+
+    resource_spans_in_snake: None = msgspec.field(default=None, name="resource_spans")
+    scope_spans_in_snake: None = msgspec.field(default=None, name="scope_spans")
+    library_spans_in_snake: None = msgspec.field(default=None, name="instrumentation_library_spans")
+
+
+class _OrderlyResource(_InCamel, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw(b"null")
     scope_spans: list[_Scope] | None = None
     instrumentation_library_spans: list[_Scope] | None = None
 
 
-class _Orderly(msgspec.Struct, rename="camel"):
-    """An export request with nothing amiss above its spans: it is taken apart in one go, not level by level."""
+class _Orderly(_InCamel, rename="camel", kw_only=True):
+    """An export request with nothing amiss: it is taken apart in one go, not level by level."""
 
     resource_spans: list[_OrderlyResource]
     scope_spans: None = None
     instrumentation_library_spans: None = None
 
 
+class _OrderlySpan(Span, rename="camel"):
+    """A span in camel case: see `_InCamel`."""
+
+    trace_id_in_snake: None = msgspec.field(default=None, name="trace_id")
+
+
 _ORDERLY: Final = msgspec.json.Decoder(_Orderly)
 _DECODER: Final = msgspec.json.Decoder(_Message)
 _RESOURCE_SPANS: Final = msgspec.json.Decoder(_ResourceSpans)
 _SCOPE: Final = msgspec.json.Decoder(_Scope)
+_ORDERLY_SPAN: Final = msgspec.json.Decoder(_OrderlySpan)
 _SPAN: Final = msgspec.json.Decoder(Span)
 _RESOURCE: Final = msgspec.json.Decoder(Resource | None)
 _ATTRIBUTES: Final = msgspec.json.Decoder(_Resource)
@@ -63,8 +82,12 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _IN_SNAKE: Final = re.compile(rb'_(?:spans|(?<="trace_)id)"')  # begins with what is rare, so that it is quick
 
 
-def spans_of_json(raw: bytes) -> Iterator[Read]:
+def spans_of_json(raw: bytes, most: int) -> list[Read]:
     """The spans of a message, each with its own bytes; whatever is not OTLP by itself is a reject by itself.
+
+    Args:
+        raw: The message.
+        most: So many are read; the rest is left.
 
     Raises:
         msgspec.DecodeError: The message is not JSON; a `ValidationError` if it is not OTLP.
@@ -72,19 +95,18 @@ def spans_of_json(raw: bytes) -> Iterator[Read]:
         RecursionError: Nested too deeply, and never closed.
         BadSpanError: No span where one should be.
     """
-    for found in (orderly := _orderly(raw)) or ():
+    try:
+        return list(islice(_orderly(raw), most))
+    except _UNREADABLE:
+        return list(islice(_level_by_level(raw), most))
+
+
+def _orderly(raw: bytes) -> Iterator[Read]:
+    for found in _ORDERLY.decode(raw).resource_spans:
         source = _source(found.resource)
         for scope in (*(found.scope_spans or ()), *(found.instrumentation_library_spans or ())):
-            yield from _of_scope(scope, source)
-    if orderly is None:
-        yield from _level_by_level(raw)
-
-
-def _orderly(raw: bytes) -> list[_OrderlyResource] | None:
-    if _IN_SNAKE.search(raw) is None:
-        with suppress(*_UNREADABLE):
-            return _ORDERLY.decode(raw).resource_spans
-    return None
+            for span in scope.spans or ():
+                yield Read(_ORDERLY_SPAN.decode(span), bytes(span), scope.scope, source)
 
 
 def _level_by_level(raw: bytes) -> Iterator[Read]:

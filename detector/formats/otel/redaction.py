@@ -19,6 +19,7 @@ and events that say more than the conventions have them say. Of links only the i
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -43,11 +44,14 @@ from detector.formats.otel.wire import (
 MOST_TEXT: Final = 256
 MOST_RESOURCE: Final = 8192
 
+_encode: Final = msgspec.json.Encoder().encode
 _LOOSE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMING: Final = ("traceId", "spanId", "parentSpanId", "kind", "startTimeUnixNano", "endTimeUnixNano")
 _TOLD: Final = re.compile(r"[0-9a-fA-F]{1,32}|SPAN_KIND_[A-Z]{1,16}|STATUS_CODE_[A-Z]{1,16}|[A-Za-z0-9+/]{11,22}={0,2}")
 """Ids, times and numbers as text, and the names of OTLP's own values."""
 _MOST_DIGITS: Final = 32
+Ids = tuple[str | None, str | None, str | None]
+"""Of a span's trace, its own and its parent's."""
 _EVENTS: Final = re.compile(r"exception|gen_ai\.[a-z_.]{1,64}")
 _NAMES: Final = frozenset(
     {
@@ -58,29 +62,40 @@ _NAMES: Final = frozenset(
 """Of which the conventions make a span's name: `execute_tool send_email`."""
 
 
-def record(read: Read, *, keep_content: bool) -> bytes:
-    """A span's own record: see the module. With its content, the span is as it was read: see `_whole`."""
+def record(read: Read, *, keep_content: bool, ids: Ids | None = None) -> bytes:
+    """A span's own record: see the module. With its content, the span is as it was read: see `_whole`.
+
+    Args:
+        read: The span.
+        keep_content: Whether what was said stays.
+        ids: Of its trace, its own and its parent's ("" without one) in lower-case hex, where they are known.
+    """
     resource = read.source.written.get(keep_content)
     if resource is None:
         resource = read.source.written[keep_content] = _resource(read.source, keep_content=keep_content)
-    span = _whole(read) if keep_content else _redacted(read)
-    scope = _fields(read.scope, ("name", "version"))
-    named = b'"scope":%b,' % msgspec.json.encode(scope) if scope else b""
-    return b'{"resourceSpans":[{%b"scopeSpans":[{%b"spans":[%b]}]}]}' % (resource, named, span)
+    span = _whole(read) if keep_content else _redacted(read, ids)
+    scope = _scope(read.scope) if isinstance(read.scope, dict) else b""
+    return b'{"resourceSpans":[{%b"scopeSpans":[{%b"spans":[%b]}]}]}' % (resource, scope, span)
 
 
 def _whole(read: Read) -> bytes:
     """A span's own bytes if they are JSON; those of protobuf as JSON, in base64 if they can't be parsed."""
     if read.is_json:
         return read.raw
-    return msgspec.json.encode(read.span if isinstance(read.span, Span) else {"base64": read.raw})
+    return _encode(read.span if isinstance(read.span, Span) else {"base64": read.raw})
 
 
-def _redacted(read: Read) -> bytes:
+def _redacted(read: Read, ids: Ids | None) -> bytes:
     if isinstance(read.span, Span):
-        with suppress(BadSpanError):  # nested too deeply
-            return msgspec.json.encode(_without_content(read.span))
+        try:
+            return _encode(_without_content(read.span, ids or _ids(read.span)))
+        except BadSpanError:  # nested too deeply
+            return _unread(read)
     return _unread(read)
+
+
+def _ids(span: Span) -> Ids:
+    return _hex(span.trace_id, 16), _hex(span.span_id, 8), _hex(span.parent_span_id, 8)
 
 
 def _unread(read: Read) -> bytes:
@@ -92,7 +107,7 @@ def _unread(read: Read) -> bytes:
             named = {name: bytes(fields[name]) for name in _NAMING if name in fields}
             found = {name: msgspec.json.decode(raw) for name, raw in named.items() if len(raw) < 80}
             shown = {name: kept for name in _NAMING if (kept := _coded(found.get(name))) is not None}
-    return msgspec.json.encode(shown | {"redacted": _fingerprint(read.raw)})
+    return _encode(shown | {"redacted": _fingerprint(read.raw)})
 
 
 def _resource(source: Source, *, keep_content: bool) -> bytes:
@@ -102,25 +117,26 @@ def _resource(source: Source, *, keep_content: bool) -> bytes:
     written = source.resource if keep_content else Resource(_pairs(source.resource.attributes))
     raw = b""
     with suppress(RecursionError):
-        raw = msgspec.json.encode(written)
+        raw = _encode(written)
     if not 0 < len(raw) <= MOST_RESOURCE:
-        raw = msgspec.json.encode({"redacted": _fingerprint(source.plain)})
+        raw = _encode({"redacted": _fingerprint(source.plain)})
     return b'"resource":%b,' % raw
 
 
-def _without_content(span: Span) -> Span:
+def _without_content(span: Span, ids: Ids) -> Span:
+    trace_id, span_id, parent_id = ids
     return Span(
-        trace_id=_hex(span.trace_id, 16),
-        span_id=_hex(span.span_id, 8),
-        parent_span_id=_hex(span.parent_span_id, 8),
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=parent_id or None,
         trace_state=_marked(span.trace_state) if isinstance(span.trace_state, str) and span.trace_state else None,
-        flags=_coded(span.flags),
+        flags=_coded(span.flags) if span.flags else None,
         name=_name(span),
         kind=_coded(span.kind),
         start_time_unix_nano=_time(span.start_time_unix_nano),
         end_time_unix_nano=_time(span.end_time_unix_nano),
         attributes=_pairs(span.attributes),
-        dropped_attributes_count=_coded(span.dropped_attributes_count),
+        dropped_attributes_count=_coded(span.dropped_attributes_count) if span.dropped_attributes_count else None,
         events=[_event(event) for event in span.events] if span.events else None,
         links=_links(span.links) if span.links else None,
         status=_status(span.status) if span.status else None,
@@ -176,7 +192,7 @@ def _hidden(value: AnyValue) -> AnyValue:
 def _small(value: AnyValue) -> AnyValue | None:
     """A short scalar or a short list of scalars, in the one field that counts; else None."""
     small = _scalars(value.array_value.values or ()) if value.array_value is not None else _one(value)
-    return small if small is not None and len(msgspec.json.encode(small)) <= MOST_TEXT + 20 else None
+    return small if small is not None and len(_encode(small)) <= MOST_TEXT + 20 else None
 
 
 def _scalars(values: Sequence[AnyValue]) -> AnyValue | None:
@@ -236,7 +252,7 @@ def _scalar(value: Any) -> Any:
 
 def _time(value: Any) -> str | None:
     """Nanoseconds as text."""
-    if not isinstance(value, int | str) or value in {0, "0", ""}:
+    if not isinstance(value, (int, str)) or value in {0, "0", ""}:
         return None
     told = str(value)
     return told if told.isdecimal() and told.isascii() and len(told) <= _MOST_DIGITS else _coded(told)
@@ -257,8 +273,13 @@ def _hex(text: str | None, size: int) -> str | None:
     return found
 
 
-def _fields(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Those of an object's fields that are short texts or numbers."""
-    if not isinstance(value, dict):
-        return {}
-    return {name: kept for name in names if (kept := _scalar(value.get(name))) is not None}
+def _scope(scope: dict[str, Any]) -> bytes:
+    """Name and version of a scope as they stand in a record, where they are short texts or numbers."""
+    return _usual_scope(_scalar(scope.get("name")), _scalar(scope.get("version")))
+
+
+# Few libraries write all spans.
+@lru_cache(maxsize=256, typed=True)
+def _usual_scope(name: str | int | None, version: str | int | None) -> bytes:
+    told = {key: value for key, value in (("name", name), ("version", version)) if value is not None}
+    return b'"scope":%b,' % _encode(told) if told else b""

@@ -6,7 +6,17 @@ from typing import Any, Final
 
 import msgspec
 
-from detector.formats.otel.wire import GENAI, BadSpanError, Read, Status, is_of_agent, mapping, nanoseconds, unpacked
+from detector.formats.otel.wire import (
+    GENAI,
+    BadSpanError,
+    Read,
+    SpanEvent,
+    Status,
+    is_of_agent,
+    mapping,
+    nanoseconds,
+    unpacked,
+)
 from detector.formats.otel.wire import Span as Written
 
 DECIDING: Final = ("gen_ai.operation.name", "gen_ai.tool.name", "mcp.tool.name", "mcp.method.name")
@@ -54,9 +64,7 @@ def span_of(written: Written, origin: Read) -> Span | None:
         return _step(written, origin.source.plain)
     status = written.status or Status()
     parent = written.parent_span_id
-    attributes = mapping(written.attributes)
-    if not all(map(str.islower, attributes)):
-        attributes = _in_small_letters(attributes)
+    attributes = _in_small_letters(mapping(written.attributes))
     if len(attributes) < len(written.attributes or ()):
         _check_said_once(written)
     return Span(
@@ -67,15 +75,22 @@ def span_of(written: Written, origin: Read) -> Span | None:
         end=nanoseconds(written.end_time_unix_nano),
         attributes=attributes,
         resource=origin.source.plain,
-        events=[(event.name or "", mapping(event.attributes)) for event in written.events or ()],
+        events=_events(written.events) if written.events else (),
         error=status.code in {2, "2", "STATUS_CODE_ERROR"},
         message=status.message or "",
         origin=origin,
     )
 
 
-def _in_small_letters(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _events(written: Sequence[SpanEvent]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(event.name or "", _in_small_letters(mapping(event.attributes))) for event in written]
+
+
+def _in_small_letters(attributes: dict[str, Any]) -> dict[str, Any]:
     """The attributes with the keys of the conventions as these have them: capitals must not hide what was done."""
+    keys = "".join(attributes)
+    if keys == keys.lower():
+        return attributes
     lower = ((key.lower(), key, value) for key, value in attributes.items())
     return {small if small.startswith(GENAI) else key: value for small, key, value in lower}
 

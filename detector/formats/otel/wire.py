@@ -6,9 +6,8 @@ of what there is, are kept from the garbage collector: they are trees, so counti
 
 import base64
 import binascii
-import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from detector.formats.audit import BadRecordError
 
 GENAI: Final = ("gen_ai.", "mcp.")
 MOST_DEPTH: Final = 32
-_WHOLE: Final = re.compile(r"-?\d{1,20}")
+_MOST_DIGITS: Final = 20
 
 
 class BadSpanError(BadRecordError):
@@ -134,7 +133,7 @@ def _is_readable(pair: KeyValue) -> bool:
     return True
 
 
-class Read(NamedTuple):
+class Read(msgspec.Struct, frozen=True):
     """One span of a message: what was read of it or why it can't be, its own bytes, its scope and its source."""
 
     span: Span | Reject
@@ -192,7 +191,8 @@ def plain(value: AnyValue, depth: int = 0) -> Any:
 def _integer(value: int | str) -> int | str:
     """A whole number of 64 bits, as OTLP's are; what is none stays text."""
     text = str(value)
-    whole = int(text) if _WHOLE.fullmatch(text) else None
+    digits = text.removeprefix("-")
+    whole = int(text) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else None
     return text if whole is None or not -(2**63) <= whole < 2**63 else whole
 
 
@@ -204,7 +204,11 @@ def nanoseconds(value: int | str | None) -> int:
     """
     if value is None or value == "":
         return 0
-    found = value if isinstance(value, int) else int(value) if _WHOLE.fullmatch(value) else -1
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        found = int(value) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else -1
+    else:
+        found = value
     if not 0 <= found < 2**64:
         raise BadSpanError("a time is no nanoseconds since 1970")
     return found
