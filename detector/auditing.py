@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,17 +10,21 @@ import structlog
 
 from detector.config import Config
 from detector.config_base import ConfigError
-from detector.config_versions import config_version
+from detector.config_versions import config_version, short_hash
 from detector.http_settings import http_options
 from detector.integrity.anchor import Signer, private_key
 from detector.integrity.chain import Head
 from detector.kafka_settings import client_settings
+from detector.records import OperatorAction
 from detector.sinks.anchor_places import AnchorFile, AnchorTopic, AnchorWebhook, StoreCopy
 from detector.sinks.anchors import AnchorSink, Place
+from detector.sinks.base import SinkUnavailable
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.sinks.clickhouse_insert import ask
 from detector.sinks.clickhouse_links import LinkWriter
 from detector.store.client import Store
+from detector.store.errors import StoreError, StoreUnavailable
+from detector.store.seals import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +72,41 @@ class LinkedStore:
         """The place in the store for copies of its anchors; the store is open by the time that there are any."""
         assert self._store is not None  # noqa: S101 - asked for after the first write
         return StoreCopy(self._store.client, self._store.database)
+
+
+def record_actions(config: Config, store: Store, actions: Sequence[OperatorAction], *, anchored: bool = True) -> None:
+    """Write what was done to an opened store, under links of a chain of its own, anchored as configured.
+
+    Args:
+        config: the configuration.
+        store: an opened store.
+        actions: what was done.
+        anchored: whether the configured anchors are those of this store: they tell of one store only.
+
+    Raises:
+        StoreError: the store does not take one of them, or can't now.
+        ConfigError: as of `anchor_sink`.
+    """
+    chain = LinkedStore(config)
+    anchors = anchor_sink(config, chain) if anchored else None
+    try:
+        for refused in chain.sink(store).write_operator_actions(actions):
+            raise StoreError(f"the store does not take the record of this: {refused.reason}")
+    except SinkUnavailable as error:
+        raise StoreUnavailable(str(error)) from error
+    finally:
+        if anchors is not None:
+            anchors.close()
+
+
+def seal_recorder(config: Config, store: Store, operator: str = "detector", *, anchored: bool = True) -> Recorder:
+    """Records the seals of held rows in an opened store, as `record_actions` does."""
+    return Recorder(
+        record=lambda actions: record_actions(config, store, actions, anchored=anchored),
+        operator=operator,
+        now=lambda: datetime.now(UTC),
+        config=short_hash(config),
+    )
 
 
 def anchor_sink(config: Config, store: LinkedStore, client: Mapping[str, Any] | None = None) -> AnchorSink | None:

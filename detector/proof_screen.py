@@ -70,6 +70,8 @@ def _notes(proof: Proof, *, anchored: bool) -> Iterator[str]:
         yield f"{plural(count, 'row')} of {table} are from before there were chains: only their number is known"
     if proof.expired:
         yield f"{plural(proof.expired, 'link')} can't be checked any more: they cover rows past their retention"
+    if proof.held:
+        yield f"of {plural(proof.held, 'link')} what a legal hold keeps is as it was sealed; the rest has expired"
     if proof.alike:
         yield f"the rows of {plural(proof.alike, 'link')} were written again, with the same content"
     if proof.unfinished:

@@ -89,6 +89,8 @@ GRANT SELECT ON detector.principal_minutes TO analyst;
 GRANT SELECT ON detector.principal_minutes_data TO analyst;
 GRANT SELECT ON detector.operator_actions TO analyst;
 GRANT SELECT ON detector.operator_actions_data TO analyst;
+GRANT SELECT ON detector.verdicts TO analyst;
+GRANT SELECT ON detector.detector_precision TO analyst;
 GRANT SELECT ON detector.holds TO analyst;
 GRANT SELECT ON detector.config_versions TO analyst;
 GRANT SELECT ON detector.config_versions_data TO analyst;

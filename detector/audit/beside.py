@@ -15,7 +15,7 @@ from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
 
 from detector.audit.answer import AuditError
-from detector.audit.door import NARROWED, SOCKET_NAME, reachable
+from detector.audit.door import SOCKET_NAME, TAKEN, reachable
 from detector.audit.readonly import engine_words
 from detector.store.client import DEFAULT_DATABASE, Store, connect
 from detector.store.errors import StoreBusy, StoreError
@@ -103,8 +103,9 @@ def through(directory: Path, database: str) -> Store:
     except (OSError, ClickHouseError):
         pools.end()
         raise
-    for name in NARROWED:  # the door says of every setting that it can't be set; these it takes
-        client.server_settings.pop(name, None)
+    for name in TAKEN:  # the door says of every setting that it can't be set; these it takes
+        if name in client.server_settings:
+            client.server_settings[name] = client.server_settings[name]._replace(readonly=0)
     return _Through(client, database, directory, pools)
 
 

@@ -25,25 +25,35 @@ REJECT: Final = ("topic", "partition", "reason", "rejects", "first", "last", "ex
 VERDICT: Final = ("topic", "verdict", "events", "first", "last")
 
 BLOCK: Final = 65_536
-"""Offsets are counted by so many at a time: where some are missing, only that block is looked through for which."""
+"""Offsets are counted by so many at a time, which the statement knows as 16 bits: where some are missing, only that
+block is looked through for which."""
 
 BLOCKS_MOST: Final = 20
 GAPS_MOST: Final = 100
 
-# groupBitmap counts offsets exactly in little memory. Repeated rows change nothing of what is asked here.
+# A bitmap counts the offsets of a block exactly, in little memory, and rows that are there twice once. One for what was
+# read of each format, one for what was refused; then they are laid over each other.
 _BLOCKS: Final = """
-SELECT topic, partition, intDiv(o, {block:Int64}) AS block, min(o) AS first_offset, max(o) AS last_offset,
-    groupBitmapIf(toUInt64(o), is_event) AS read, groupBitmapIf(toUInt64(o), NOT is_event) AS rejected,
-    groupBitmap(toUInt64(o)) AS held, min(time) AS first, max(time) AS last
+SELECT topic, partition, block, min(lowest) AS first_offset, max(highest) AS last_offset,
+    groupBitmapMergeIf(offsets, is_event) AS read, groupBitmapMergeIf(offsets, NOT is_event) AS rejected,
+    groupBitmapMerge(offsets) AS held, min(earliest) AS first, max(latest) AS last,
+    sumIf(counted, is_event) AS rows, minIf(earliest, is_event) AS first_event, maxIf(latest, is_event) AS last_event,
+    groupArrayIf((format, latest), is_event) AS formats
 FROM
 (
-    SELECT topic, partition, offset AS o, true AS is_event, time
+    SELECT topic, partition, format, bitShiftRight(offset, 16) AS block, true AS is_event,
+        min(offset) AS lowest, max(offset) AS highest, groupBitmapState(toUInt32(bitAnd(offset, 65535))) AS offsets,
+        min(time) AS earliest, max(time) AS latest, count() AS counted
     FROM events_data
     WHERE time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')} AND offset >= 0
+    GROUP BY topic, partition, format, block
     UNION ALL
-    SELECT topic, partition, offset AS o, false AS is_event, received_at AS time
+    SELECT topic, partition, '' AS format, bitShiftRight(offset, 16) AS block, false AS is_event,
+        min(offset) AS lowest, max(offset) AS highest, groupBitmapState(toUInt32(bitAnd(offset, 65535))) AS offsets,
+        min(received_at) AS earliest, max(received_at) AS latest, count() AS counted
     FROM rejects_data
     WHERE received_at >= {since:DateTime64(6, 'UTC')} AND received_at < {until:DateTime64(6, 'UTC')} AND offset >= 0
+    GROUP BY topic, partition, block
 )
 GROUP BY topic, partition, block
 ORDER BY topic, partition, block
@@ -80,20 +90,33 @@ WHERE place > 1 AND missing > 0
 ORDER BY before_offset
 LIMIT {most:UInt64}
 """
-# By the minute, from the rollup: of each principal the longest silence before its last one.
+# By the minute, from the rollup, whose rows of one minute add up: the inner question has, of every principal, the
+# silences between its minutes; the outer one tells the rest of those that it finds. Its role is that of most events:
+# orders to an agent have the role of who gave them.
 _PRINCIPALS: Final = """
-SELECT principal AS name, any(role) AS kind, max(minute) AS last_minute, sum(events) AS events,
-    count() AS active_minutes,
-    arraySort(groupArray(toUnixTimestamp(minute))) AS minutes,
-    arrayMax(arrayDifference(minutes)) AS longest_before_seconds
-FROM principal_minutes
+SELECT principal AS name, sumMap([role], [m.events]) AS roles,
+    arraySort((name, count) -> (-toInt64(count), name), roles.1, roles.2)[1] AS kind,
+    max(minute) AS last_minute, sum(m.events) AS events,
+    uniqExact(minute) AS active_minutes,
+    arrayMax(arrayDifference(arraySort(groupArray(toUInt32(minute))))) AS longest_before_seconds
+FROM principal_minutes_data AS m
 WHERE minute >= toStartOfMinute({since:DateTime64(6, 'UTC')}) AND minute < {until:DateTime64(6, 'UTC')}
+    AND principal IN
+    (
+        SELECT principal
+        FROM principal_minutes_data
+        WHERE minute >= toStartOfMinute({since:DateTime64(6, 'UTC')}) AND minute < {until:DateTime64(6, 'UTC')}
+        GROUP BY principal
+        HAVING dateDiff('second', max(minute), {now:DateTime64(6, 'UTC')}) > greatest(
+            {silence:Float64},
+            {own:Float64} * arrayMax(arrayDifference(arraySort(groupArray(toUInt32(minute)))))
+        )
+    )
 GROUP BY principal
 HAVING active_minutes >= {least:UInt32}
-    AND dateDiff('second', last_minute, {now:DateTime64(6, 'UTC')})
-        > greatest({silence:Float64}, {own:Float64} * longest_before_seconds)
 ORDER BY last_minute DESC, name
 """
+# Those sources alone whose last event is past `silence`; repeated rows change nothing but the number of events.
 _SOURCES: Final = """
 SELECT topic AS name, format AS kind, max(minute) AS last_minute, sum(n) AS events, count() AS active_minutes,
     arraySort(groupArray(toUnixTimestamp(minute))) AS minutes,
@@ -102,7 +125,8 @@ FROM
 (
     SELECT topic, format, toStartOfMinute(time) AS minute, count() AS n
     FROM events_data
-    WHERE time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')}
+    WHERE (topic, format) IN {sources:Array(Tuple(String, String))}
+        AND time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')}
     GROUP BY topic, format, minute
 )
 GROUP BY topic, format
@@ -127,9 +151,10 @@ WHERE verdict != 'scored'
 GROUP BY topic, verdict
 ORDER BY topic, verdict
 """
+# Where rows are there twice, or messages held several events: else the blocks tell it.
 _EXTENT: Final = """
 SELECT count() AS events, min(time) AS first, max(time) AS last
-FROM events_data
+FROM events
 WHERE time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')}
 """
 
@@ -143,15 +168,15 @@ def answer(store: Store, span: Span = EVER, *, silence: float = SILENCE, now: da
         silence: Seconds without an event below which nothing counts as silent.
         now: The time to which silence is counted; that of the latest event if not given.
     """
-    events, first, last = store.client.query(_EXTENT, parameters=span.bound).result_rows[0]
-    blocks = records(store.client.query(_BLOCKS, parameters={**span.bound, "block": BLOCK}))
+    blocks = records(store.client.query(_BLOCKS, parameters=span.bound))
+    events, first, last = _extent(store, span, blocks)
     partitions = _partitions(blocks)
     holes = _holes(blocks)
     gaps = [
         gap for hole in holes[:BLOCKS_MOST] for gap in records(store.client.query(_GAPS, parameters=hole | span.bound))
     ]
     end = now or last
-    silent = _silent(store, span, silence, end) if events else []
+    silent = _silent(store, span, silence, end, blocks) if events else []
     rejects = records(store.client.query(_REJECTS, parameters=span.bound))
     verdicts = records(store.client.query(_VERDICTS, parameters=span.bound))
     answer = Answer(
@@ -178,6 +203,18 @@ def answer(store: Store, span: Span = EVER, *, silence: float = SILENCE, now: da
             f"Only the first {len(gaps[:GAPS_MOST])} gaps are told; ask for a shorter span to see others."
         )
     return answer
+
+
+def _extent(store: Store, span: Span, blocks: list[dict[str, Any]]) -> tuple[int, datetime, datetime]:
+    """How many events there are, and the times of the first and the last; without any, of the span."""
+    read = [block for block in blocks if block["rows"]]
+    if not read:
+        return 0, span.since, span.until
+    if any(block["rows"] != block["read"] for block in read):
+        events, first, last = store.client.query(_EXTENT, parameters=span.bound).result_rows[0]
+        return int(events), first, last
+    first, last = min(block["first_event"] for block in read), max(block["last_event"] for block in read)
+    return sum(block["rows"] for block in read), first, last
 
 
 def _partitions(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -215,15 +252,30 @@ def _verdict_on(missing: int, partitions: int) -> str:
     return f"{plural(missing, 'offset')} in {plural(partitions, 'partition')}"
 
 
-def _silent(store: Store, span: Span, silence: float, now: datetime) -> list[dict[str, Any]]:
+def _silent(
+    store: Store, span: Span, silence: float, now: datetime, blocks: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     bound = {**span.bound, "silence": silence, "own": OWN, "least": ACTIVE_LEAST, "now": now}
-    told = [{**row, "of": "source"} for row in records(store.client.query(_SOURCES, parameters=bound))]
+    quiet = {**bound, "sources": _quiet(blocks, now - timedelta(seconds=silence))}
+    told: list[dict[str, Any]] = []
+    if quiet["sources"]:
+        told += [{**row, "of": "source"} for row in records(store.client.query(_SOURCES, parameters=quiet))]
     told += [{**row, "of": "principal"} for row in records(store.client.query(_PRINCIPALS, parameters=bound))]
     for row in told:
         row["last"] = row["last_minute"]
         row["silent_seconds"] = (now - row["last_minute"]).total_seconds()
         row["longest_before_seconds"] = float(row["longest_before_seconds"])
     return told
+
+
+def _quiet(blocks: list[dict[str, Any]], since: datetime) -> list[tuple[str, str]]:
+    """Topics with their formats of which there is nothing after a time, or in the minute of it."""
+    last: dict[tuple[str, str], datetime] = {}
+    for block in blocks:
+        for name, latest in block["formats"]:
+            source = block["topic"], name
+            last[source] = max(latest, last.get(source, latest))
+    return sorted(source for source, latest in last.items() if latest <= since + timedelta(minutes=1))
 
 
 def _silent_table(silent: list[dict[str, Any]], now: datetime | None) -> Table:

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from pathlib import Path
@@ -39,8 +41,18 @@ AT_ONCE: Final = 3
 _SECONDS: Final = 600.0
 _MEMORY: Final = 2**30
 _ROWS: Final = 0  # any number of them: an answer is sent as it is found
-NARROWED: Final = ("max_execution_time", "max_memory_usage", "max_result_rows")
-"""Settings that a client may send, to get less than that."""
+_NARROWED: Final = ("max_execution_time", "max_memory_usage", "max_result_rows")
+# What may be said of how a statement is run, each from a least to a most: verification reads three times as fast in
+# large blocks that one thread sorts. None of them changes an answer, or lifts a limit.
+_TUNED: Final[Mapping[str, tuple[float, float]]] = {
+    "max_threads": (1, 2),
+    "max_block_size": (1_024, 1 << 20),
+    "preferred_block_size_bytes": (0, 64 << 20),
+    "max_bytes_before_external_sort": (1 << 20, _MEMORY),
+    "max_bytes_ratio_before_external_sort": (0, 1),
+}
+TAKEN: Final = (*_NARROWED, *_TUNED)
+"""Settings that a client may send, to get less than that or to have it run otherwise; all others are passed over."""
 
 _MARK: Final = "audit through the door"
 _CANCEL: Final = "KILL QUERY WHERE Settings['log_comment'] = 'audit through the door' ASYNC"
@@ -167,7 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A statement: in the URL, in the body or the two together."""
         given = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get_content_type() == "multipart/form-data":  # parameters that are too long for a URL
+            given |= _form(self.headers["Content-Type"], sent)
+            sent = b""
+        body = sent.decode("utf-8", "replace")
         statement = "\n".join(part for part in (given.get("query", ""), body) if part)
         if not statement:
             self._reply(200, b"Ok.\n")
@@ -233,18 +249,42 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _form(content_type: str, body: bytes) -> dict[str, str]:
+    """The fields of a form, by name."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
+    form = BytesParser(policy=HTTP).parsebytes(head + body)
+    fields = {}
+    for part in form.iter_parts():
+        value = part.get_payload(decode=True)
+        name = part.get_param("name", header="content-disposition")
+        fields[str(name)] = value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return fields
+
+
 def _limits(given: Mapping[str, str]) -> str:
-    """The SET statement for a question: the client's limits where they are narrower than ours; numbers only."""
+    """The SET statement for a question, of numbers only: the client's limits where they are narrower than ours."""
     seconds = _narrower(given.get("max_execution_time"), _SECONDS)
     memory = int(_narrower(given.get("max_memory_usage"), _MEMORY))
     rows = int(_narrower(given.get("max_result_rows"), _ROWS))
+    tuned = {"max_threads": 2.0} | {name: value for name in _TUNED if (value := _tuned(name, given)) is not None}
     return (
         f"SET max_execution_time = {seconds:.3f}, max_memory_usage = {memory:d}, max_result_rows = {rows:d}, "
-        f"result_overflow_mode = 'throw', log_comment = '{_MARK}', max_threads = 2, "
-        "timeout_before_checking_execution_speed = 0, "
+        f"result_overflow_mode = 'throw', log_comment = '{_MARK}', "
+        + "".join(f"{name} = {value:.15g}, " for name, value in tuned.items())
+        + "timeout_before_checking_execution_speed = 0, "
         "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1, "
         "use_skip_indexes_if_final = 1, use_skip_indexes_if_final_exact_mode = 0, readonly = 1"
     )
+
+
+def _tuned(name: str, given: Mapping[str, str]) -> float | None:
+    """What a client says of a setting, within bounds; None if that is nothing, or no number."""
+    try:
+        value = float(given[name])
+    except (KeyError, ValueError):
+        return None
+    least, most = _TUNED[name]
+    return None if math.isnan(value) else min(max(value, least), most)
 
 
 def _narrower(asked: str | None, most: float) -> float:

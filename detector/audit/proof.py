@@ -1,6 +1,6 @@
 """What proves that the rows of an incident are as they were written: their links, verified again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -8,7 +8,9 @@ import msgspec
 
 from detector.audit.answer import Table, iso, records, table
 from detector.audit.incident import Incident
+from detector.store.anchors import Anchors
 from detector.store.client import Store
+from detector.store.proof import Proof
 from detector.store.verify import Verification
 from detector.wording import number, plural
 
@@ -50,12 +52,30 @@ class Integrity(msgspec.Struct):
     links: Table
 
 
-def integrity(store: Store, incident: Incident, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Integrity:
+class Trusted(msgspec.Struct, frozen=True):
+    """What an incident's rows are verified against, besides the store itself.
+
+    Attributes:
+        anchors: heads of chains that were kept outside of the store; None for none at hand.
+        retention: days by table, as of `Verification`.
+    """
+
+    anchors: Anchors | None = None
+    retention: Mapping[str, int | None] = {}
+
+
+def integrity(
+    store: Store,
+    incident: Incident,
+    trusted: Trusted | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Integrity:
     """Verify the rows of an incident, and all that was written after the first of them.
 
     Args:
         store: The event store.
         incident: Whose rows.
+        trusted: What to verify them against.
         now: The time, for what is past its retention.
     """
     bound = {
@@ -73,23 +93,50 @@ def integrity(store: Store, incident: Incident, now: Callable[[], datetime] = la
         return Integrity("No link of an integrity chain covers these rows: nothing proves them unaltered.", None, links)
     since = min(row["first_written"] for row in found)
     rows = int(store.client.query(_TO_CHECK, parameters={"since": since}).result_rows[0][0])
-    command = f"detector audit verify --since {iso(since)} --anchors FILE --public-key FILE"
     if rows > ROWS_MOST:
-        words = f"Not verified here: {number(rows)} rows were written since. To verify them: {command}"
+        words = f"Not verified here: {number(rows)} rows were written since. To verify them: {_command(since)}"
         return Integrity(words, None, links)
-    proof = Verification(store, int(now().timestamp() * 1e6), since=int((since - _SLACK).timestamp() * 1e6)).run()
-    bare = len(written) - len(covered)
+    trusted = trusted or Trusted()
+    proof = Verification(
+        store,
+        int(now().timestamp() * 1e6),
+        anchors=trusted.anchors,
+        retention=trusted.retention,
+        since=int((since - _SLACK).timestamp() * 1e6),
+    ).run()
     if proof.sound:
         words = (
             f"Verified at {iso(now())}: {number(sum(proof.rows.values()))} rows under {plural(proof.links, 'link')} "
+            f"written since are what their links say. {_against(proof, found, trusted.anchors, since)}"
         )
-        words += "written since are what their links say. This compares the store with itself; against anchors that "
-        words += f"were kept outside of it: {command}"
     else:
         first = proof.problems[0]
         words = f"Verification found {plural(proof.problem_count, 'problem')}, the first: {first.what}: {first.detail}"
-    words += " Some rows are from before there were chains." if bare else ""
+    words += " Some rows are from before there were chains." if len(written) > len(covered) else ""
     return Integrity(words, proof.sound, links)
 
 
+def _against(proof: Proof, links: list[dict[str, Any]], anchors: Anchors | None, since: datetime) -> str:
+    """What the links themselves were compared with."""
+    if anchors is None:
+        return "This compares the store with itself; against anchors that were kept outside of it: " + _command(since)
+    if not anchors.signed:
+        return "There is no anchor yet that was kept outside of the store: this compares it with itself."
+    words = f"The links are what {plural(proof.anchors, 'anchor')} kept outside of the store say."
+    last = {row["chain"]: row["last_written"] for row in links}
+    open_since = [tail.since for tail in proof.tails if tail.chain in last and last[tail.chain] >= _moment(tail.since)]
+    if open_since:
+        words += f" No anchor vouches yet for what was written from {iso(_moment(min(open_since)))} on."
+    return words
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def _command(since: datetime) -> str:
+    return f"detector audit verify --since {iso(since)} --anchors FILE --public-key FILE"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SLACK: Final = timedelta(microseconds=1)

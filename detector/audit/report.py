@@ -14,7 +14,7 @@ from detector.audit import exposure, pictures
 from detector.audit.answer import Table, iso, records, table
 from detector.audit.incident import Incident, by_sensitivity, data_touched, did_harm, gather, in_order, people
 from detector.audit.parts import act
-from detector.audit.proof import Integrity, integrity
+from detector.audit.proof import Integrity, Trusted, integrity
 from detector.audit.show import brief, markdown_table, markdown_text, places
 from detector.audit.why import configurations, findings_table, settings
 from detector.store.client import Store
@@ -44,8 +44,13 @@ class Report(msgspec.Struct):
         return str(self.incident.alert["title"])
 
 
-def report(store: Store, identity: str) -> Report:
+def report(store: Store, identity: str, trusted: Trusted | None = None) -> Report:
     """Gather a report of an incident.
+
+    Args:
+        store: The event store.
+        identity: The id of the incident's alert.
+        trusted: What its rows are verified against, besides the store itself.
 
     Raises:
         AuditError: There is no such incident.
@@ -56,7 +61,7 @@ def report(store: Store, identity: str) -> Report:
     touched = data_touched(incident.events)
     parts = people(incident, windows, reads)
     actions = _actions(store, incident, windows)
-    proof = integrity(store, incident)
+    proof = integrity(store, incident, trusted)
     tables = {
         "people": table("people", "Who", parts, ("who", "kind", "part")),
         "sensitivity": table("sensitivity", "Data touched, by sensitivity", by_sensitivity(touched), _SENSITIVITY),

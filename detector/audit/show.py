@@ -25,7 +25,19 @@ CARDS_MOST: Final = 3
 _COLOURS: Final = {"SEV0": "bold white on red", "SEV1": "bold red", "SEV2": "yellow", "SEV3": "cyan", "SEV4": "dim"}
 _SHORT: Final = frozenset({"severity", "entry", "zone", "sensitivity", "version", "status", "kind", "role"})
 # How much room a column of words gets, next to others.
-_RATIO: Final = {"what": 7, "reason": 7, "title": 5, "principal": 3, "permission": 4, "destination": 4, "why": 7}
+_RATIO: Final = {
+    "what": 7,
+    "reason": 7,
+    "title": 5,
+    "principal": 3,
+    "permission": 4,
+    "destination": 4,
+    "why": 7,
+    "bars": 9,
+    "setting": 7,
+    "working_day": 6,
+    "weekend": 6,
+}
 # What readers of Markdown make a link of without being asked.
 _LINK: Final = re.compile(r"\b(?:(?:https?|ftp|mailto|xmpp):|www\.)", re.IGNORECASE)
 # What spreadsheets take for the beginning of a formula.

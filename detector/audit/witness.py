@@ -52,6 +52,7 @@ class Witness:
         self.detectors = detectors
         self.looking = False
         self.limits: dict[str, Limit] = {}
+        self.noted: list[tuple[str, float]] = []
         self.seen = Seen()
         self.before = _Before(self)
         self.behind = _Behind(self)
@@ -78,15 +79,24 @@ class Witness:
         if state is not None and not detector.concerns(event, state, context):
             yield Judged(detector.name, "no: nothing for it to look at")
             return
-        tests = [test for test in context.tests if test[0] in detector.channels]
+        tests = list(self._tests(detector, context))
         for channel, score, beyond in tests:
-            limit = self.limits.get(channel)
+            limit = context.limits.get(channel) or self.limits.get(channel)
             mark, drawn_from = (limit.score, limit.tests_per_day) if limit is not None else (None, None)
             yield Judged(detector.name, "yes", channel, score, mark, drawn_from, beyond)
         if detector.name == _ENDPOINTS and context.novelty < 1.0:
             yield self._endpoint(detector, event, context)
         elif not tests:
             yield Judged(detector.name, "yes", "nothing to score" if detector.channels else "fixed rules")
+
+    def _tests(self, detector: Detector[Any], context: Context) -> Iterable[tuple[str, float, bool]]:
+        """The scores as they are: those that count as tests are cut, and left out under a limit of the operator's."""
+        noted = [(channel, score) for channel, score in self.noted if channel in detector.channels]
+        for channel, score in noted:
+            limit = context.limits.get(channel) or self.limits[channel]
+            yield channel, score, score > limit.score
+        heard = {channel for channel, _ in noted}
+        yield from (test for test in context.tests if test[0] in detector.channels and test[0] not in heard)
 
     @staticmethod
     def _endpoint(detector: Detector[Any], event: Event, context: Context) -> Judged:
@@ -148,6 +158,7 @@ class _Before(_Silent):
     def detect(self, event: Event, state: None, context: Context) -> Iterable[Finding]:  # noqa: ARG002
         if self.witness.looking:
             self.witness.limits = {}
+            context.noted = self.witness.noted = []
             context.thresholds = _Noting(context.thresholds, self.witness.limits)
         return ()
 

@@ -16,17 +16,17 @@ from rich.progress import Progress, TextColumn
 from detector import proof_screen, screens
 from detector.audit.answer import AuditError, moment
 from detector.cli.audit_common import SinceOption, StoreOption, asked
+from detector.cli.audit_trust import AnchorsOption, PublicKeyOption, anchors_at_hand, kept_days
 from detector.cli.common import ConfigOption
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.integrity import anchor as anchors
 from detector.logs import log_to_stderr
-from detector.store.anchors import Anchors, read_anchors
+from detector.store.anchors import Anchors
 from detector.store.client import Store
 from detector.store.errors import StoreError
 from detector.store.proof import Proof
-from detector.store.retention import TABLES
 from detector.store.verify import Verification
 
 BREACH: Final = 1
@@ -41,13 +41,8 @@ app = typer.Typer(help="Questions of auditors: what happened, and is the store w
 def verify(
     config: ConfigOption = None,
     store: StoreOption = None,
-    anchor_files: Annotated[
-        list[Path] | None,
-        typer.Option("--anchors", help="File of anchors, kept outside of the store; may be given several times."),
-    ] = None,
-    public_key: Annotated[
-        Path | None, typer.Option(help="Public key of the anchors (PEM, or 64 hexadecimal digits).")
-    ] = None,
+    anchor_files: AnchorsOption = None,
+    public_key: PublicKeyOption = None,
     since: SinceOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail too when rows older than 10 minutes are vouched for by no anchor.")
@@ -65,7 +60,7 @@ def verify(
     log_to_stderr(logging.WARNING)
     try:
         settings = load(config)
-        told = _anchors(settings, anchor_files, public_key)
+        told = anchors_at_hand(settings, anchor_files, public_key)
         with ExitStack() as stack:
             opened = stack.enter_context(asked(store, config))
             proof = _verify(opened, settings, told, since, stack)
@@ -104,37 +99,14 @@ def key(
 
 
 def _verify(store: Store, settings: Config, told: Anchors | None, since: str | None, stack: ExitStack) -> Proof:
-    kept = settings.store.retention.model_dump()
     return Verification(
         store,
         int(time.time() * 1e6),
         anchors=told,
-        retention={table.table: kept.get(name) for name, table in TABLES.items()},
+        retention=kept_days(settings),
         since=0 if since is None else int(moment(since).timestamp() * 1e6),
         progress=_counter(stack),
     ).run()
-
-
-def _anchors(settings: Config, files: list[Path] | None, public_key: Path | None) -> Anchors | None:
-    """Anchors and the key to verify them with; None when there are none at hand.
-
-    Raises:
-        ConfigError: There are anchors, and no key; or the key is none.
-    """
-    at_hand = settings.audit.anchor_file
-    paths = files or ([at_hand] if at_hand is not None and at_hand.exists() else [])
-    if not paths:
-        return None
-    try:
-        if public_key is not None:
-            trusted = anchors.public_key(public_key.read_bytes())
-        elif settings.audit.key is not None:
-            trusted = anchors.private_key(settings.audit.key.reveal().encode()).public_key()
-        else:
-            raise ConfigError("the anchors can't be verified without a key: give --public-key")
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return read_anchors(paths, trusted)
 
 
 def _counter(stack: ExitStack) -> Callable[[int], None]:

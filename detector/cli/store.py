@@ -4,7 +4,6 @@ import getpass
 import logging
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +11,13 @@ from rich.table import Table
 
 from detector import screens
 from detector.audit.answer import moment
-from detector.auditing import LinkedStore, anchor_sink
+from detector.auditing import record_actions, seal_recorder
 from detector.cli.common import ConfigOption
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.config_versions import short_hash
-from detector.event_store import open_store
+from detector.event_store import opened
 from detector.logs import log_to_stderr
 from detector.records import OperatorAction
 from detector.store import held_rows, holds
@@ -35,8 +34,8 @@ OperatorOption = Annotated[
 def migrate(config: ConfigOption = None, url: UrlOption = None) -> None:
     """Bring the store's schema, retention and legal holds up to date. Safe to run again; the service does it too."""
     log_to_stderr(logging.INFO)
-    settings = _settings(config, url)
-    with _opened(settings) as store:
+    settings = load(config)
+    with _opened(settings, url) as store:
         console = screens.stderr()
         console.print(f"the schema of {store.url} is up to date", markup=False)
         for name, days in settings.store.retention.model_dump(exclude_none=True).items():
@@ -65,15 +64,15 @@ def hold(
     log_to_stderr(logging.WARNING)
     since, until = (moment(between[0]), moment(between[1])) if between is not None else (None, None)
     scope = holds.Scope(incident=incident or "", principal=principal or "", since=since, until=until)
-    settings, who = _settings(config, url), _operator(operator)
+    settings, who = load(config), _operator(operator)
     try:
         action = holds.hold(scope, operator=who, reason=reason, now=_now(), config=short_hash(settings))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="INCIDENT, --principal, --between") from error
-    with _opened(settings) as store:
+    with _opened(settings, url) as store:
         if scope.incident:
             holds.check_incident(store, scope.incident)
-        changed = _apply(settings, store, action)
+        changed = _apply(settings, url, store, action)
     console = screens.stdout()
     console.print(f"hold {action.id} is in force on {_what(scope)}", markup=False, highlight=False)
     for table, rows in changed.items():
@@ -93,15 +92,15 @@ def release(
 ) -> None:
     """Release a legal hold: what no other hold covers expires as its table's retention says, at once if it is past."""
     log_to_stderr(logging.WARNING)
-    settings, who = _settings(config, url), _operator(operator)
-    with _opened(settings) as store:
+    settings, who = load(config), _operator(operator)
+    with _opened(settings, url) as store:
         known = {placed.id: placed for placed in holds.every(store)}
         if hold_id not in known:
             raise StoreError(f"there is no hold {hold_id}: see `detector store holds`")
         if known[hold_id].released_at is not None:
             raise StoreError(f"the hold {hold_id} was released at {known[hold_id].released_at:%Y-%m-%d %H:%M} UTC")
         action = holds.release(hold_id, operator=who, reason=reason, now=_now(), config=short_hash(settings))
-        changed = _apply(settings, store, action)
+        changed = _apply(settings, url, store, action)
     console = screens.stdout()
     console.print(f"hold {hold_id} is released", markup=False, highlight=False)
     for table, rows in changed.items():
@@ -116,7 +115,7 @@ def show_holds(
 ) -> None:
     """The legal holds in force."""
     log_to_stderr(logging.WARNING)
-    with _opened(_settings(config, url)) as store:
+    with _opened(load(config), url) as store:
         found = [placed for placed in holds.every(store) if every or placed.released_at is None]
     table = Table("hold", "what", "since", "by", "why", *(("released", "by", "why") if every else ()))
     for placed in found:
@@ -128,31 +127,27 @@ def show_holds(
     screens.stdout().print(table if found else "nothing is held")
 
 
-def _settings(config: Path | None, url: str | None) -> Config:
-    settings = load(config)
-    if url is None:
-        return settings
-    return settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
-
-
-def _opened(settings: Config) -> Store:
-    store = open_store(settings)
-    if store is None:
+def _opened(settings: Config, url: str | None) -> Store:
+    """The store that an option names, or the configuration."""
+    named = url or settings.store.url
+    if named is None:
         raise ConfigError("no store: give --url, or set store.url in the configuration")
-    return store
+    return opened(named, settings)
 
 
-def _apply(settings: Config, store: Store, action: OperatorAction) -> dict[str, int]:
+def _apply(settings: Config, url: str | None, store: Store, action: OperatorAction) -> dict[str, int]:
     """Record an action as a link of a chain of its own, anchored as configured; then mark what is held."""
-    chain = LinkedStore(settings)
-    anchors = anchor_sink(settings, chain)
-    try:
-        for refused in chain.sink(store).write_operator_actions([action]):
-            raise StoreError(f"the store does not take the record of this: {refused.reason}")
-    finally:
-        if anchors is not None:
-            anchors.close()
-    return held_rows.apply(store, cluster=settings.store.cluster)
+    anchored = url in {None, settings.store.url}
+    if not anchored and settings.audit.key is not None:
+        screens.stderr().print(
+            f"not anchored: the anchors that the configuration names are of {settings.store.url or 'another store'}; "
+            "give a configuration whose store.url is this store",
+            markup=False,
+            highlight=False,
+        )
+    record_actions(settings, store, [action], anchored=anchored)
+    recorder = seal_recorder(settings, store, action.operator, anchored=anchored)
+    return held_rows.apply(store, cluster=settings.store.cluster, recorder=recorder)
 
 
 def _what(scope: holds.Scope) -> str:

@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True):
     Attributes:
         max_queue: items that may be pending (put, not yet durable).
         max_bytes: bytes of messages that may be.
-        max_batch: small batches are joined up to so many items.
+        max_batch: small batches are joined up to so many items, unless the sink has a number of its own.
         linger: seconds to wait for more items before a write.
         backoff: pauses between tries.
     """
@@ -73,7 +73,10 @@ class SinkRunner:
         self._meter: Meter = meter or NullMeter()
         self._changed = threading.Condition()
         self._pending = Pending(
-            max_items=limits.max_queue, max_batch=limits.max_batch, linger=limits.linger, max_bytes=limits.max_bytes
+            max_items=limits.max_queue,
+            max_batch=limits.max_batch if sink.batch is None else sink.batch,
+            linger=limits.linger,
+            max_bytes=limits.max_bytes,
         )
         self._stop = threading.Event()
         self._closing = False

@@ -16,8 +16,8 @@ class StoreUnavailable(StoreError):  # noqa: N818 - what it is
     """The store can't be had now; the same may well work later."""
 
 
-class StoreBusy(StoreError):  # noqa: N818 - what it is
-    """The embedded store is open in another process."""
+class StoreBusy(StoreUnavailable):
+    """The embedded store is open in another process, which may let go of it: an audit takes a second or so."""
 
 
 def failure(message: str, cause: Exception) -> StoreError:

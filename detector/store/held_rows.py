@@ -5,7 +5,7 @@ by the service, because what a hold covers goes on to be written.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +16,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from detector.store.client import Store
 from detector.store.cluster import on_cluster
 from detector.store.errors import failure
+from detector.store.expiry import OURS, Horizons, ttls
 from detector.store.holds import Hold, every
+from detector.store.seals import Recorder, Sealer
 
 log = structlog.get_logger(__name__)
 
@@ -76,12 +78,15 @@ class _Span(msgspec.Struct, frozen=True, order=True):
     until: datetime
 
 
-def apply(store: Store, *, cluster: str | None = None) -> dict[str, int]:
+def apply(store: Store, *, cluster: str | None = None, recorder: Recorder | None = None) -> dict[str, int]:
     """Mark the rows that the holds in force cover, and no others; safe to run again.
+
+    They are sealed first: so a mark without a seal is one of rows that nothing proved.
 
     Args:
         store: its schema up to date.
         cluster: the cluster that the tables are on; None: one server.
+        recorder: where seals are recorded; None: rows that outlive the others of their link have no proof.
 
     Returns:
         How many rows had another mark, by table; without tables in which none had.
@@ -95,11 +100,14 @@ def apply(store: Store, *, cluster: str | None = None) -> dict[str, int]:
     holds = [hold for hold in placed if hold.released_at is None]
     try:
         bound = _bound(store, holds)
+        sealer = None if recorder is None else Sealer(store, _expired(store, recorder.now()), recorder)
         changed = {}
         for table, covered in _COVERED.items():
             count = f"SELECT count() FROM {table} WHERE held != {covered}"  # noqa: S608 - both are of this module
             rows = int(store.client.query(count, parameters=bound).result_rows[0][0])
             if rows:
+                if sealer is not None:
+                    sealer.seal(table, covered, bound)
                 update = on_cluster(f"ALTER TABLE {table} UPDATE held = {covered} WHERE held != {covered}", cluster)
                 # `raw_query` sends parameters in the body when they are many, and `command` does not.
                 store.client.raw_query(update, parameters=bound, settings={"mutations_sync": 1})
@@ -108,6 +116,13 @@ def apply(store: Store, *, cluster: str | None = None) -> dict[str, int]:
     except ClickHouseError as error:
         raise failure(f"can't mark what is held in {store.url}: {error}", error) from error
     return changed
+
+
+def _expired(store: Store, now: datetime) -> Callable[[str, int], bool]:
+    """Whether the engine may remove a row at any moment, by the TTL that its table has now."""
+    ours = {table: OURS.fullmatch(ttl) for table, ttl in ttls(store, _COVERED).items()}
+    days = {table: int(match["days"]) for table, match in ours.items() if match is not None}
+    return Horizons(days, (now - _EPOCH) // _MICROSECOND).has_passed
 
 
 def _bound(store: Store, holds: Iterable[Hold]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Proof(msgspec.Struct, kw_only=True):
         links: how many.
         anchors: anchors that fit.
         expired: links whose rows are past their retention, wholly or in part, and so can't be checked.
+        held: links of which the rows under a legal hold are as they were sealed, the others having expired.
         alike: links of which rows were written again with the same content.
         unfinished: last links of chains whose writer ended before it wrote their rows.
         unlinked: rows from before there were chains, by table.
@@ -62,6 +63,7 @@ class Proof(msgspec.Struct, kw_only=True):
     links: int = 0
     anchors: int = 0
     expired: int = 0
+    held: int = 0
     alike: int = 0
     unfinished: int = 0
     unlinked: dict[str, int] = {}

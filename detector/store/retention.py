@@ -4,7 +4,6 @@ A month's rows go together, when it has been over for as many days as the operat
 month, and the link that covers it expire as a whole. Rows that a legal hold keeps are spared (see `held_rows`).
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,6 +15,8 @@ from detector.store import held_rows
 from detector.store.client import Store
 from detector.store.cluster import on_cluster
 from detector.store.errors import StoreError, failure
+from detector.store.expiry import OURS, ttls
+from detector.store.seals import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -39,15 +40,6 @@ TABLES: Final[Mapping[str, Kept]] = {
 """By the names that they are read and configured by. What proves the rest (configurations, operators' actions, the
 chains) never expires."""
 
-_ENGINES: Final = """
-SELECT name, engine_full FROM system.tables
-WHERE database = {database:String} AND name IN {names:Array(String)}
-"""
-_TTL: Final = re.compile(r" TTL (?P<ttl>.*?)(?: SETTINGS .*)?$")
-_OURS: Final = re.compile(
-    r"\(toDate32\(toStartOfMonth\(\w+\)\) \+ toIntervalMonth\(1\)\) \+ toIntervalDay\((?P<days>\d+)\)"
-    r"(?: WHERE NOT held)?"
-)
 _NOT_ALLOWED: Final = 497
 
 
@@ -58,7 +50,9 @@ class Change(msgspec.Struct, frozen=True):
     days: int | None
 
 
-def apply(store: Store, retention: Mapping[str, int | None], *, cluster: str | None = None) -> list[Change]:
+def apply(
+    store: Store, retention: Mapping[str, int | None], *, cluster: str | None = None, recorder: Recorder | None = None
+) -> list[Change]:
     """Make the tables keep their rows for as long as the operator says; safe to run again.
 
     What is held is brought up to date first, whenever anything may expire: so a row under a legal hold is spared.
@@ -67,6 +61,7 @@ def apply(store: Store, retention: Mapping[str, int | None], *, cluster: str | N
         store: its schema up to date.
         retention: days by table, named as in `TABLES`; None, or no entry: for ever.
         cluster: the cluster that the tables are on; None: one server.
+        recorder: where the seals of held rows are recorded; None: they have none.
 
     Returns:
         What was changed, in the order of `TABLES`.
@@ -75,14 +70,14 @@ def apply(store: Store, retention: Mapping[str, int | None], *, cluster: str | N
         StoreError: a table has a TTL that somebody else gave it, or this account may not change it.
     """
     try:
-        current = _current(store)
+        current = ttls(store, [kept.table for kept in TABLES.values()])
         changes = [
             Change(name, retention.get(name))
             for name in TABLES
             if not _stands(name, retention.get(name), current.get(TABLES[name].table, ""))
         ]
         if any(retention.values()):
-            held_rows.apply(store, cluster=cluster)
+            held_rows.apply(store, cluster=cluster, recorder=recorder)
         for change in changes:
             store.client.command(on_cluster(_statement(TABLES[change.name], change.days), cluster))
             log.info("retention_changed", table=change.name, days=change.days)
@@ -101,18 +96,8 @@ def days_by_table(retention: Mapping[str, int | None]) -> dict[str, int]:
     return {TABLES[name].table: days for name, days in retention.items() if days is not None}
 
 
-def _current(store: Store) -> dict[str, str]:
-    """The TTL of each table, as the engine tells it; "" for none."""
-    given = {"database": store.database, "names": [kept.table for kept in TABLES.values()]}
-    found = {}
-    for table, engine in store.client.query(_ENGINES, parameters=given).result_rows:
-        match = _TTL.search(str(engine))
-        found[str(table)] = match["ttl"] if match else ""
-    return found
-
-
 def _stands(name: str, days: int | None, ttl: str) -> bool:
-    ours = _OURS.fullmatch(ttl)
+    ours = OURS.fullmatch(ttl)
     if ttl and ours is None:
         if days is None:
             return True

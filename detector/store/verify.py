@@ -1,50 +1,23 @@
 """Verification: every row that a link covers is as it was written, and there is no other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from detector.integrity.tables import COVERED, Covered
 from detector.store.anchors import Anchors
 from detector.store.client import Store
+from detector.store.expiry import Horizons
 from detector.store.proof import Problem, Proof
+from detector.store.seals import Seal, read_seals
 from detector.store.verify_links import Chains, Tag
 from detector.store.verify_rows import RowReader, Rows, Where, fits, named
 from detector.store.verify_suspects import Suspects
 
-_SLACK: Final = timedelta(hours=1)
-"""Clocks differ, and the engine removes expired rows by its own."""
 _SINCE: Final = """written_in != 0 AND (written_by, written_in) NOT IN (
     SELECT chain, sequence FROM integrity_data WHERE written_at < fromUnixTimestamp64Micro({since:Int64}, 'UTC')
 )"""
 _SETTLING: Final = 60_000_000
 """Microseconds. Rows may come to a replica later than the links behind them."""
-
-
-class Horizons:
-    """Tells which rows may be gone: those of months that have been over for longer than their table keeps them.
-
-    Args:
-        retention: days by table; for ever if a table isn't named.
-        now: microseconds since 1970.
-    """
-
-    def __init__(self, retention: Mapping[str, int | None], now: int) -> None:
-        self._retention = retention
-        self._now = _utc(now) + _SLACK
-
-    def has_passed(self, table: str, time: int) -> bool:
-        """Whether a row of that time (microseconds since 1970) has expired."""
-        days = self._retention.get(table)
-        if days is None:
-            return False
-        of = _utc(time)
-        over = datetime(of.year + of.month // 12, of.month % 12 + 1, 1, tzinfo=UTC)
-        return over + timedelta(days=days) <= self._now
-
-
-def _utc(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 class Verification:
@@ -77,8 +50,12 @@ class Verification:
         self._since = since
         self._progress = progress
         self._unknown: dict[Tag, tuple[Covered, int, str]] = {}
-        passed = Horizons(retention or {}, now).has_passed
-        self._suspects = Suspects(self._reader, self._chains, self._proof, passed, now - _SETTLING)
+        self._seals: dict[Tag, Seal] = {}
+        self._client = store.client
+        self._passed = Horizons(retention or {}, now).has_passed
+        self._suspects = Suspects(
+            self._reader, self._chains, self._proof, self._passed, self._seals, settled=now - _SETTLING
+        )
 
     def run(self) -> Proof:
         """Verify.
@@ -93,14 +70,27 @@ class Verification:
         self._chains.check_anchors(self._anchors.signed)
         for table in COVERED.values():
             if self._reader.is_there(table):
+                self._read_seals(table)
                 self._check_unlinked(table)
                 self._check_rows(table)
         self._check_unknown()
         for tag, expected in self._chains.expected.items():
-            suspect = expected.written_at >= self._since and (not expected.matched or expected.extra)
+            proved = expected.matched or expected.sealed
+            suspect = expected.written_at >= self._since and (not proved or expected.extra)
             if suspect and not self._chains.is_altered(tag):
                 self._suspects.examine(tag, expected)
         return self._proof
+
+    def _read_seals(self, table: Covered) -> None:
+        """Those on links of which some rows may be gone: all the others prove their rows themselves."""
+        if not self._reader.is_there(COVERED["operator_actions_data"]):
+            return
+
+        def wanted(tag: Tag) -> bool:
+            link = self._chains.expected.get(tag)
+            return link is not None and link.table == table.name and self._passed(table.name, link.first)
+
+        self._seals.update(read_seals(self._client, table, wanted))
 
     def _check_unlinked(self, table: Covered) -> None:
         found = self._reader.count(table, Where("written_in = 0"))
@@ -135,6 +125,10 @@ class Verification:
             self._unknown[tag] = table, before + count, named(table, rows, 0)
         elif not expected.matched and expected.count == count and fits(expected, rows):
             expected.matched = True
+            self._proof.rows[table.name] = self._proof.rows.get(table.name, 0) + count
+        elif not expected.sealed and (seal := self._seals.get(tag)) is not None and seal.fits(table, rows):
+            expected.sealed = True
+            self._proof.held += 1
             self._proof.rows[table.name] = self._proof.rows.get(table.name, 0) + count
         else:
             expected.extra += count

@@ -48,7 +48,8 @@ class Expected(msgspec.Struct):
         voided: whether they may be missing.
         final: whether it is the last link of its chain.
         matched: rows with the link's tag are what it covers.
-        extra: rows with its tag that are not.
+        sealed: they are those alone that a legal hold keeps, the others having expired.
+        extra: rows with its tag that are neither.
     """
 
     table: str
@@ -61,6 +62,7 @@ class Expected(msgspec.Struct):
     voided: bool = False
     final: bool = False
     matched: bool = False
+    sealed: bool = False
     extra: int = 0
 
 

@@ -45,11 +45,14 @@ class RowReader:
     Args:
         client: a clickhouse-connect client whose database is the store's.
         database: that database.
+
+    Attributes:
+        settings: under which it reads, as far as its user may set them.
     """
 
     def __init__(self, client: Client, database: str) -> None:
         self._client = client
-        self._settings = _allowed(client)
+        self.settings = _allowed(client)
         given = {"d": database}
         question = "SELECT table, name FROM system.columns WHERE database = {d:String}"
         self._columns: dict[str, set[str]] = {}
@@ -77,6 +80,11 @@ class RowReader:
         """How many rows are shown."""
         question = f"SELECT count() FROM {table.shown} WHERE {where.text}"  # noqa: S608
         return int(self._client.query(question, parameters=where.given).result_rows[0][0])
+
+    def tags(self, table: Covered, where: Where) -> list[Tag]:
+        """The tags of rows, each once."""
+        question = f"SELECT DISTINCT written_by, written_in FROM {table.name} WHERE {where.text}"  # noqa: S608
+        return [(str(by), int(at)) for by, at in self._client.query(question, parameters=where.given).result_rows]
 
     def by_link(self, table: Covered, columns: Sequence[str], where: Where) -> Iterator[tuple[Tag, Rows]]:
         """The rows of each tag, tag by tag, in the order of the table's key."""
@@ -114,7 +122,7 @@ class RowReader:
             f"SELECT {told} FROM {table.shown} WHERE {where.text} ORDER BY {order}",  # noqa: S608 - names that we know
             parameters=where.given,
             query_formats=_FORMATS,
-            settings=self._settings,
+            settings=self.settings,
         ) as stream:
             for block in stream:
                 yield [values if isinstance(values, list) else _listed(values) for values in block]

@@ -4,12 +4,13 @@ At first sight only, because some of it is no tampering: rows that expired, that
 content by a worker that did not know better, that a writer which died never wrote.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from detector.integrity.chain import Members
 from detector.integrity.tables import COVERED, EVENTS, Covered
 from detector.store.proof import Problem, Proof, What
+from detector.store.seals import Seal
 from detector.store.verify_links import Chains, Expected, Tag
 from detector.store.verify_rows import RowReader, Rows, Where, digested, fits, named
 from detector.wording import plural
@@ -38,28 +39,39 @@ class Suspects:
         chains: the links.
         proof: where to tell.
         has_expired: whether a row of a table, of a time (microseconds since 1970), may be gone.
+        seals: what legal holds keep of links whose rows may be gone.
         settled: links written after that may still wait for their rows (a replica gets them one by one).
     """
 
     def __init__(
-        self, reader: RowReader, chains: Chains, proof: Proof, has_expired: Callable[[str, int], bool], settled: int
+        self,
+        reader: RowReader,
+        chains: Chains,
+        proof: Proof,
+        has_expired: Callable[[str, int], bool],
+        seals: Mapping[Tag, Seal],
+        *,
+        settled: int,
     ) -> None:
         self._reader = reader
         self._chains = chains
         self._proof = proof
         self._has_expired = has_expired
+        self._seals = seals
         self._settled = settled
 
     def examine(self, tag: Tag, expected: Expected) -> None:
         """Tell the problem, if it is one."""
         expired = self._has_expired(expected.table, expected.first)  # the rows of an insert share a month
-        if expired and not expected.extra:
+        seal = self._seals.get(tag)
+        none = not expected.extra and (seal is None or not seal.count)  # no row is there, and none must be
+        if none and expired:
             self._proof.expired += 1
             return
-        if (expected.final or expected.written_at > self._settled) and not expected.extra:
+        if none and (expected.final or expected.written_at > self._settled):
             self._proof.unfinished += 1
             return
-        if expected.voided and not expected.extra:
+        if none and expected.voided:
             return
         link = self._chains.link(tag)
         if link is None:
@@ -73,9 +85,26 @@ class Suspects:
         if count == expected.count and not strangers and fits(expected, rows):
             self._proof.alike += 1
         elif expired and count < expected.count and not strangers:
-            self._proof.expired += 1
+            self._check_held(tag, expected, rows, seal)
         else:
             self._explain(tag, expected, about, rows, strangers)
+
+    def _check_held(self, tag: Tag, expected: Expected, rows: Rows, seal: Seal | None) -> None:
+        """What is left of an expired link must be, or hold, what a legal hold keeps of it."""
+        if seal is None or not seal.count:
+            self._proof.expired += 1
+            return
+        table, held = COVERED[expected.table], f"covers {plural(seal.count, 'row')} under a legal hold"
+        left = rows if seal.whole else seal.chosen(table, rows)
+        if (gone := seal.count - len(left[table.key[0]])) > 0:
+            there = set(zip(*(left[name] for name in table.key), strict=True))
+            lost = next(iter(sorted(map(_plain, seal.keys - there), key=str)), None)
+            first = "" if lost is None else f": the first is that of the key {', '.join(map(str, lost))}"
+            self._tell("missing", tag, expected, f"{held}, and {gone} of them are gone{first}")
+        elif seal.fits(table, left):
+            self._proof.held += 1
+        else:
+            self._tell("altered", tag, expected, f"{held}, and they are not as they were sealed")
 
     def _explain(self, tag: Tag, expected: Expected, about: Members, rows: Rows, strangers: int) -> None:
         table, count = COVERED[expected.table], len(rows["written_in"])

@@ -15,10 +15,12 @@ from detector.audit import timeline
 from detector.audit.answer import AuditError
 from detector.audit.beside import open_to_ask, through
 from detector.audit.door import SOCKET_NAME, Door
+from detector.event_store import EventStore
 from detector.sinks.base import Batch
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.store.client import Store, connect
 from detector.store.errors import StoreBusy
+from detector.store.verify_rows import RowReader
 from tests.support.audited import small
 from tests.support.nouns import an_envelope
 
@@ -176,6 +178,47 @@ def test_questions_through_the_door_have_the_same_answer(store: Store) -> None:
     direct = timeline.of_principal(store, "agent-1")
     with Door(store), through(directory(store), store.database) as asked:
         assert timeline.of_principal(asked, "agent-1") == direct
+
+
+def test_the_door_takes_how_a_statement_is_run_within_bounds(store: Store) -> None:
+    """Verification asks for large blocks that one thread sorts; nobody gets more than the door allows."""
+    ask = "SELECT getSetting('max_block_size'), getSetting('max_threads'), getSetting('readonly')"
+    with Door(store), through(directory(store), store.database) as asked:
+        taken = RowReader(asked.client, store.database).settings
+        assert {"max_threads", "max_block_size", "preferred_block_size_bytes"} <= set(taken)
+        assert asked.client.query(ask, settings=dict(taken)).result_rows == [(131_072, 1, 1)]
+        greedy = {"max_block_size": 10**9, "max_threads": 64}
+        assert asked.client.query(ask, settings=greedy).result_rows == [(1 << 20, 2, 1)]
+        odd = {"max_block_size": "1, readonly = 0", "max_threads": "nan"}
+        assert asked.client.query(ask, settings=odd).result_rows == asked.client.query(ask).result_rows
+
+
+def test_a_service_waits_for_an_audit_that_has_the_store_open(store: Store) -> None:
+    tries = []
+
+    def opening() -> Store:
+        tries.append(1)
+        if len(tries) < 3:
+            raise StoreBusy("the store is open in another process (pid 1)")
+        return connect(store.url)
+
+    service = EventStore(opening, soon=0.01, late=0.01)
+    service.open(20.0)
+    until = time.monotonic() + 20
+    while service.opened is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (service.opened is not None, len(tries)) == (True, 3)
+    service.close()
+
+
+def test_what_is_asked_about_may_be_long(store: Store) -> None:
+    """The client sends parameters that are too long for a URL as a form: an incident has thousands of events."""
+    names = [f"event-{number:06}-ünd" for number in range(5_000)]
+    ask = "SELECT length({names:Array(String)}), {names:Array(String)}[5000]"
+    with Door(store), through(directory(store), store.database) as asked:
+        assert asked.client.query(ask, parameters={"names": names}).result_rows == [(5_000, names[-1])]
+        with pytest.raises(ClickHouseError):
+            asked.client.query("SELECT {n:Array(String)}, file('/etc/passwd')", parameters={"n": names})
 
 
 def test_closing_the_door_cancels_what_is_asked(store: Store) -> None:

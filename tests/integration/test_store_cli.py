@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from detector.cli import app
+from detector.integrity.anchor import new_key, read
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.store.client import Store
 from detector.store.verify import Verification
@@ -113,3 +114,23 @@ def test_a_hold_is_released_once(url: str) -> None:
 
 def test_a_hold_needs_a_reason(url: str) -> None:
     assert "Missing option '--reason'" in detector("hold", "a-1", "--url", url, status=2)
+
+
+def test_a_hold_on_another_store_than_the_configured_one_is_not_anchored(
+    embedded_store: Store, url: str, tmp_path: Path
+) -> None:
+    """Anchors tell of one store: those of another would look like a chain that was cut off."""
+    key, anchors = tmp_path / "key.pem", tmp_path / "anchors.ndjson"
+    key.write_bytes(new_key()[0])
+    audit = {"key": {"file": str(key)}, "anchor_file": str(anchors)}
+    for name, store in (("same", url), ("other", f"{url}_2")):
+        (tmp_path / name).write_text(yaml.safe_dump({"store": {"url": store}, "audit": audit}))
+    hold = ("hold", "--principal", "bot", "--reason", "x", "--url", url)
+    assert "not anchored: the anchors that the configuration names are of" in detector(
+        *hold, "--config", str(tmp_path / "other")
+    )
+    assert not anchors.exists()
+    assert "not anchored" not in detector(*hold, "--config", str(tmp_path / "same"))
+    kept = [read(line).anchor for line in anchors.read_bytes().splitlines()]
+    chains = embedded_store.client.query("SELECT chain FROM integrity GROUP BY chain ORDER BY max(written_at) DESC")
+    assert [anchor.chain for anchor in kept] == [chains.result_rows[0][0]]

@@ -34,7 +34,8 @@ HEAD: Final = """\
 --         --param_since='2026-03-06 00:00:00' --param_until='2026-03-07 00:00:00' --param_most=1000 --query="..."
 --
 -- Times are UTC. Without an end, take since = 1900-01-01 and until = 2299-12-31. Read the views, not the tables *_data:
--- these may hold a repeated write twice. Some statements read *_data where that makes no difference, and say so.
+-- these may hold a repeated write twice. Some statements read *_data where that makes no difference, and say so. Where
+-- {source:Identifier} stands, give the view events; the program tries the faster events_data, and looks if that does.
 """
 
 

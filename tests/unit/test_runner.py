@@ -58,6 +58,17 @@ def test_small_batches_are_joined_in_order_up_to_the_limit() -> None:
     assert [numbers(items) for items in sink.tries] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
+def test_a_sink_may_have_a_size_of_its_own() -> None:
+    sink = ScriptedSink()
+    sink.batch = 5
+    runner = SinkRunner(sink, Limits(max_batch=3, linger=0.0))
+    for number in range(7):
+        assert runner.put(findings(number))
+    runner.start()
+    assert runner.close(LONG)
+    assert [numbers(items) for items in sink.tries] == [[0, 1, 2, 3, 4], [5, 6]]
+
+
 def test_joining_leaves_the_batches_of_the_caller_alone() -> None:
     first, second = findings(1), findings(2)
     runner = SinkRunner(ScriptedSink(), AT_ONCE)
