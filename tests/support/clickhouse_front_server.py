@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -183,6 +185,9 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "Basic ZGVmYXVsdDo=").removeprefix("Basic ")
         if base64.b64decode(given).decode() != self.server.credentials:
             return self._fail(RuntimeError("Code: 516. DB::Exception: (AUTHENTICATION_FAILED)"))
+        if self.headers.get_content_type() == "multipart/form-data":
+            # The client's way to send parameters that are too long for an address.
+            params, body = params | _form(self.headers["Content-Type"], body), b""
         sql = b"\n".join(part for part in (params.get("query", "").encode(), body) if part)
         fault = self.server.orders.next_for(sql.partition(b"\n")[0].decode(errors="replace"))
         if fault and fault.kind == "drop_before":
@@ -229,6 +234,17 @@ class Handler(BaseHTTPRequestHandler):
         else:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return _DECODE[self.headers.get("Content-Encoding", "")](raw)
+
+
+def _form(content_type: str, body: bytes) -> dict[str, str]:
+    """The fields of a form, by name."""
+    form = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    fields = {}
+    for part in form.iter_parts():
+        value = part.get_payload(decode=True)
+        assert isinstance(value, bytes)
+        fields[str(part.get_param("name", header="content-disposition"))] = value.decode()
+    return fields
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The detector on Kubernetes, and what writes the parts of it that stand elsewhere already."""
