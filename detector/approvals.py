@@ -1,7 +1,7 @@
 """Who may give orders to agents, and who said yes to what: the control events that concern one principal."""
 
 from fnmatch import fnmatchcase
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,11 +10,11 @@ from detector.events import ActorKind, Event
 
 Answer = Literal["not_needed", "approved", "missing", "denied", "self_approved", "unknown_id", "outworn"]
 
-Order = Literal["approve", "confirm", "deny", "stop", "resume"]
+Order = Literal["approve", "confirm", "deny", "stop", "resume", "rebaseline"]
 
 CAPACITY: Final = 128
 VALID_SECONDS: Final = 86400.0
-ORDERS: Final = frozenset({"approve", "confirm", "deny", "stop", "resume"})
+ORDERS: Final[frozenset[str]] = frozenset(get_args(Order))
 
 
 class Issuer(BaseModel):
@@ -26,7 +26,8 @@ class Issuer(BaseModel):
     roles: tuple[str, ...] = Field((), description="Roles of these; empty: all.")
     kinds: tuple[ActorKind, ...] = Field(("human", "service"), description="What they are.")
     orders: tuple[Order, ...] = Field(
-        ("approve", "confirm", "deny", "stop", "resume"), description="What they may order."
+        ("approve", "confirm", "deny", "stop", "resume"),
+        description="What they may order; `rebaseline` only if it is named.",
     )
     agents: tuple[str, ...] = Field((), description="Whom they may order about (`mail-*`); empty: every agent.")
 
@@ -55,15 +56,16 @@ class ControlSettings(BaseModel):
 
     issuers: tuple[Issuer, ...] = Field(
         (),
-        description="Who may approve, confirm, deny, stop and resume (`ids`, `roles`, `kinds`, `orders`, `agents`), "
-        "but nobody himself; none: any person or service, and a stop may come from anybody.",
+        description="Who may approve, confirm, deny, stop, resume and rebaseline (`ids`, `roles`, `kinds`, `orders`, "
+        "`agents`), but nobody himself; none: any person or service, a stop may come from anybody, and a rebaseline "
+        "from nobody.",
     )
 
     def hears(self, control: Event) -> bool:
         """Whether the order of a control event counts. Nobody is heard in its own name, but to stop itself.
 
         With no issuers named, people and services may give orders; a stop may come from anybody, another agent
-        that watches it included.
+        that watches it included, and the order to forget what is usual (`rebaseline`) from nobody.
         """
         actor = control.actor
         if not self.issuers and control.action == "stop":
@@ -72,7 +74,7 @@ class ControlSettings(BaseModel):
             return False
         if self.issuers:
             return any(issuer.gives(control) for issuer in self.issuers)
-        return actor.kind != "agent"
+        return actor.kind != "agent" and control.action != "rebaseline"
 
     def vouches(self, act: Event) -> bool:
         """Whether the approver that an act names inline may approve it; by the id alone, for no more is said of it."""

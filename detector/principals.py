@@ -56,6 +56,18 @@ class PrincipalState:
         self.states: dict[str, Any] = {}
         self.tests: dict[str, HourlyTest] = {}
 
+    def forget(self, detectors: Mapping[str, Iterable[str]]) -> list[str]:
+        """Begin anew what detectors remember, with their tests in progress on the channels given for each.
+
+        Returns:
+            The detectors that remembered anything.
+        """
+        gone = [name for name in detectors if self.states.pop(name, None) is not None]
+        for channels in detectors.values():
+            for channel in channels:
+                self.tests.pop(channel, None)
+        return gone
+
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
     """A principal as it was saved, msgpack in `row`, with what must be known of it before it is used again."""
@@ -163,6 +175,15 @@ class PrincipalStore:
 
     def __reversed__(self) -> Iterator[PrincipalState | Packed]:
         return reversed(self._principals.values())
+
+    def look(self, principal: str) -> PrincipalState | None:
+        """The principal as it stands, neither marked as used nor kept unpacked; None if it is not known.
+
+        Raises:
+            ValueError, TypeError, KeyError: It was restored, and can't be read.
+        """
+        kept = self._principals.get(principal)
+        return self._rows.unpack(kept) if isinstance(kept, Packed) else kept
 
     def use(self, principal: str, now: float) -> PrincipalState | None:
         """The principal, marked as used at `now`; None if it is not known.

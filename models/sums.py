@@ -75,6 +75,20 @@ class Judgement(msgspec.Struct, frozen=True):
     p_value: float
 
 
+class Usual(msgspec.Struct, frozen=True):
+    """What is usual of one decayed sum at some time.
+
+    `half_life` in seconds; `peak` is the median of a block's peak, in the stream's unit, and `factor` how peaks vary.
+    `blocks` is how many of its own blocks that stands on, `own` their share (0..1) beside what the prior says.
+    """
+
+    half_life: float
+    peak: float
+    factor: float
+    blocks: float
+    own: float
+
+
 class DecayedSums:
     """Tail probability of exponentially decayed sums under a baseline of their own log peaks.
 
@@ -159,6 +173,17 @@ class DecayedSums:
         expected, spread = math.expm1(min(mean, _LOG_MOST)), math.exp(min(scale, _LOG_MOST))
         blocks = state[i * _FIELDS + _WEIGHT]
         return Judgement(half_lives[i], total, expected, spread, blocks, min(1.0, lowest * tests))
+
+    def usual(self, time: float, prior: Sequence[Prior] | None = None) -> list[Usual]:
+        """What is usual at `time` (unix seconds), for each half-life; changes nothing."""
+        found = []
+        for i, half_life in enumerate(self.params.half_lives):
+            offset = self._seasons[i].offset(time) if self._seasons else 0.0
+            mean, scale, _ = self._predictive(i, IGNORANT if prior is None else prior[i], offset)
+            weight = self._state[i * _FIELDS + _WEIGHT]
+            peak, factor = math.expm1(min(mean, _LOG_MOST)), math.exp(min(scale, _LOG_MOST))
+            found.append(Usual(half_life, peak, factor, weight, weight / (_PULL + weight)))
+        return found
 
     def score_one(self, amount: float, time: float, prior: Sequence[Prior] | None = None) -> float:
         """-log10 of the tail probability of the sums with `amount` at `time` (unix seconds)."""

@@ -1,0 +1,1 @@
+"""Thresholds that keep a budget of alerts a day, tried on history."""

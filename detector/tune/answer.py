@@ -1,0 +1,97 @@
+"""What a tuning tells a person: the thresholds, what they cost and catch, and what others would."""
+
+from typing import Any, Final
+
+from detector.audit.answer import Answer, Table, iso
+from detector.tune.fragment import count_words, delay_words
+from detector.tune.proposal import Proposal
+from detector.wording import plural
+
+_POINT: Final = ("budget", "alerts_a_day", "low", "high")
+
+SETTLED: Final = 56
+"""Days of history, warm-up included, from which on every baseline counts: those of many weeks say nothing before."""
+
+
+def told(proposal: Proposal, history: str) -> Answer:
+    """The answer."""
+    facts: dict[str, Any] = {
+        "asked": f"{proposal.aim.a_day:g} alerts a day"
+        + (f" by {proposal.aim.detector}" if proposal.aim.detector else "")
+        + (f" of role {proposal.aim.role}" if proposal.aim.role else ""),
+        "history": f"{history}, {span_words(proposal)}",
+        "false alerts a day": f"{proposal.now_a_day:.2f} → {proposal.a_day:.2f} "
+        f"({proposal.low:.2f} to {proposal.high:.2f}, from {plural(len(proposal.verified), 'day')} drawn anew)",
+    }
+    if proposal.delays:
+        before, after = (_caught(list(each.values())) for each in (proposal.delays_now, proposal.delays))
+        facts["known incidents"] = f"{before} → {after}"
+    return Answer([_thresholds(proposal), _curve(proposal), _incidents(proposal)], facts, notes=_notes(proposal))
+
+
+def _caught(delays: list[float | None]) -> str:
+    caught = sum(delay is not None for delay in delays)
+    return f"{count_words(caught, len(delays))}, median {delay_words(delays)}"
+
+
+def span_words(proposal: Proposal) -> str:
+    """From when to when alerts were counted."""
+    first, last = proposal.played.first, proposal.played.last
+    return "no events" if first is None or last is None else f"{iso(first)} to {iso(last)}"
+
+
+def _thresholds(proposal: Proposal) -> Table:
+    rows = [(name, threshold, float(f"{10.0**-threshold:.3g}")) for name, threshold in proposal.thresholds.items()]
+    table = Table("thresholds", "Proposed thresholds", ("detector", "threshold", "p_value"), list(rows))
+    table.note = "Threshold: the score, -log10 of the p-value, that a finding must pass."
+    return table
+
+
+def _curve(proposal: Proposal) -> Table:
+    names = [name for name in proposal.thresholds if len({p.trial.thresholds[name] for p in proposal.curve}) > 1]
+    known = bool(proposal.delays)
+    rows: list[tuple[Any, ...]] = []
+    for point in proposal.curve:
+        trial, delays = point.trial, list(point.trial.delays.values())
+        numbers = (round(value, 3) for value in (trial.a_day, point.low, point.high))
+        told = (count_words(trial.caught, len(delays)), delay_words(delays)) if known else ()
+        rows.append((point.budget, *numbers, *told, *(trial.thresholds[name] for name in names)))
+    columns = (*_POINT, *(("caught", "median_delay") if known else ()), *names)
+    table = Table("curve", "What other budgets would give, by the recorded scores", columns, rows)
+    table.note = "Low, high: nine of ten means of days drawn anew. A guess from one recording, not played again."
+    return table
+
+
+def _incidents(proposal: Proposal) -> Table:
+    rows = [(name, proposal.delays_now[name], delay) for name, delay in proposal.delays.items()]
+    table = Table("incidents", "Known incidents", ("incident", "delay_before", "delay_after"), list(rows))
+    table.note = "Delay: seconds from the first harm to the first alert; none: missed." if rows else ""
+    return table
+
+
+def _notes(proposal: Proposal) -> list[str]:
+    aim, days = proposal.aim, len(proposal.verified)
+    notes = [f"History was played {plural(proposal.rounds, 'time')} with thresholds chosen; the nearest is proposed."]
+    lowest = all(threshold <= aim.least for threshold in proposal.thresholds.values())
+    if proposal.fixed >= aim.a_day:
+        notes.append(
+            f"{proposal.fixed:.2f} alerts a day come of fixed rules and other detectors: no threshold moves them. "
+            "See `detector backtest` for which, and their settings, `mutes` and charters."
+        )
+    elif lowest and proposal.a_day < 0.9 * aim.a_day:
+        notes.append(
+            f"Scores from {aim.least:g} on make no more alerts than that: the budget is kept with room. "
+            "--least goes lower, to what happens by chance."
+        )
+    if proposal.days < SETTLED:
+        notes.append(
+            f"{plural(proposal.days, 'day')} of history were played, warm-up included: baselines of many weeks begin "
+            f"to speak after six, and may add alerts then. Tune anew with {SETTLED} days or more."
+        )
+    if days % 7:
+        notes.append(
+            f"{plural(days, 'day')} are no whole weeks: working days and weekends may weigh too much or little."
+        )
+    if days * proposal.a_day < 20:
+        notes.append(f"It rests on {plural(sum(proposal.verified), 'alert')}: expect the next weeks to differ.")
+    return notes

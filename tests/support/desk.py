@@ -1,0 +1,69 @@
+"""The worked examples of the operator's desk, as its commands tell them: for the README, which shows them."""
+
+import io
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from detector import screens
+from detector.audit.answer import Answer
+from detector.audit.show import to_screen
+from detector.backtest import answer as backtests
+from detector.backtest import known as incidents
+from detector.backtest.compare import compare
+from detector.backtest.play import Played, Player
+from detector.config import Config
+from detector.config_file import parse
+from detector.history.files import from_files
+from detector.history.rows import Row, blocks
+from detector.sources.files import FileSource
+from detector.tune.answer import span_words
+from detector.tune.fragment import fragment
+from detector.tune.proposal import propose
+from detector.tune.record import Recorder, Recording
+from detector.tune.trials import Aim
+from tests.support import noisy
+
+SAMPLE = Path(__file__).parents[2] / "sample_logs" / "inbox_deletion"
+TRIED = "detectors:\n  unapproved_action: {enabled: false}\n  behaviour: {enabled: false}\n"
+
+
+def backtest() -> str:
+    """`detector backtest sample_logs/inbox_deletion/events.ndjson.gz --config new.yaml --labels …/expected.yaml`."""
+    rows = list(from_files([FileSource(SAMPLE / "events.ndjson.gz", lambda: 1.9e9)]))
+    known = incidents.read(SAMPLE / "expected.yaml")
+    configs = (Config(), parse(TRIED, "new.yaml"))
+    old, new = (_played(config, rows) for config in configs)
+    told = backtests.told(compare(old, new, *configs, known), old, new, ("the defaults", "new.yaml"))
+    told.tables = [table for table in told.tables if table.name in {"changed", "incidents"}]
+    return _shown(told)
+
+
+def _played(config: Config, rows: list[Row]) -> Played:
+    player = Player(config)
+    for block in blocks(rows):
+        player.take(block)
+    return player.result()
+
+
+def tune() -> str:
+    """`detector tune couriers.ndjson --budget 2/day --from 2026-03-09`: the fragment."""
+    rows = noisy.rows(noisy.couriers(5, 12, 21, 5.0))
+    record = partial(_recorded, rows=rows)
+    proposal = propose(record(Config()), Config(), [], Aim(2.0), record)
+    return f"```yaml\n{fragment(proposal, 'couriers.ndjson', span_words(proposal))}```"
+
+
+def _recorded(config: Config, rows: list[Row]) -> Recording:
+    recorder = Recorder(config, noisy.BEGIN + timedelta(days=7))
+    recorder.take(rows)
+    result: Recording = recorder.result()
+    return result
+
+
+def _shown(told: Answer) -> str:
+    text = io.StringIO()
+    to_screen(told, Console(file=text, width=screens.PIPE_WIDTH))
+    return "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n```"
