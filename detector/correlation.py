@@ -10,8 +10,11 @@ from detector import chains
 from detector.alerts import Alert, Status
 from detector.exposure_versions import ExposureVersion
 from detector.exposures import ExposureLedger
+from detector.feedback import Adjustment, Feedback, FeedbackSettings
 from detector.findings import Finding
 from detector.incidents import About, CorrelationSettings, Incident, keys_of
+from detector.judgements import Judgements
+from detector.records import OperatorAction
 from detector.severity import Severity, at_least
 from detector.suppressions import Suppressions, is_accepted
 from detector.wording import duration
@@ -22,11 +25,16 @@ POSTS_MOST: Final = 60
 
 
 class Correlated(msgspec.Struct):
-    """What came of a step: findings that only correlation can see, new versions of alerts and of exposure windows."""
+    """What came of a step: findings that only correlation can see, new versions of alerts and of exposure windows.
+
+    Of a verdict also what it changes in scoring, and the record of it.
+    """
 
     findings: list[Finding] = []
     alerts: list[Alert] = []
     exposures: list[ExposureVersion] = []
+    adjustments: list[Adjustment] = []
+    actions: list[OperatorAction] = []
 
 
 class Correlator:
@@ -43,6 +51,7 @@ class Correlator:
         settings: How to join and when to tell.
         suppressions: What to mark the findings by that are made here.
         config: The configuration that what is made here says it was made under; "" if it doesn't.
+        feedback: Whose verdicts count.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class Correlator:
         settings: CorrelationSettings | None = None,
         suppressions: Suppressions | None = None,
         config: str = "",
+        feedback: FeedbackSettings | None = None,
     ) -> None:
         self._about = {**about, **chains.DERIVED}
         self._settings = settings or CorrelationSettings()
@@ -61,6 +71,7 @@ class Correlator:
         self._deadlines: list[tuple[float, str]] = []
         self._seen: dict[str, None] = {}
         self.exposures = ExposureLedger()
+        self.judgements = Judgements(feedback, config)
         self.clock = float("-inf")
 
     @property
@@ -105,6 +116,25 @@ class Correlator:
             _, incident_id = heapq.heappop(self._deadlines)
             if (waiting := self._incidents.get(incident_id)) is not None:
                 self._end_if_quiet(waiting, now, out)
+        out.exposures = self._versions()
+        return out
+
+    def judge(self, feedback: Feedback) -> Correlated:
+        """Take a verdict in: it ends the alert, but not while what it calls true still stands open; once only."""
+        out = Correlated()
+        if feedback.id in self._seen:
+            return out
+        self._remember(feedback.id)
+        kept = self._incidents.get(feedback.alert)
+        incident = kept if kept is not None and kept.version else None
+        lasts = incident is not None and feedback.verdict == "true" and bool(self.exposures.of(incident.id))
+        closes = incident is not None and feedback.verdict is not None and not lasts
+        outcome = self.judgements.take(feedback, incident, closes=closes)
+        out.adjustments, out.actions = outcome.adjustments, [outcome.action]
+        if incident is not None and closes and not outcome.refused:
+            why, at = f"judged {feedback.verdict} by {feedback.by}: {feedback.reason}", feedback.time.timestamp()
+            out.alerts.append(self._alert(incident, "resolved", at, resolution=why))
+            self._drop(incident, at)
         out.exposures = self._versions()
         return out
 
@@ -164,6 +194,8 @@ class Correlator:
         if other.version:
             out.alerts.append(self._alert(other, "resolved", at, resolution=f"merged into {into.id}"))
         into.absorb(other)
+        if other.version:
+            self.judgements.ended(other, into.id)
         self.exposures.move(other.id, into.id, at)
         for key, time in other.keys.items():
             self._join_by(key, into, time)
@@ -253,6 +285,8 @@ class Correlator:
         for key in incident.keys:
             if self._by_key.get(key) == incident.id:
                 del self._by_key[key]
+        if incident.version:
+            self.judgements.ended(incident)
         self.exposures.discard(incident.id, at)
         del self._incidents[incident.id]
 
@@ -263,6 +297,7 @@ class Correlator:
             "clock": None if self.clock == float("-inf") else self.clock,
             "incidents": [msgspec.to_builtins(incident) for incident in self._incidents.values()],
             "exposures": self.exposures.snapshot(),
+            "judgements": self.judgements.snapshot(),
             "seen": list(self._seen),
             "keys": dict(self._by_key),
             "deadlines": [list(deadline) for deadline in self._deadlines],
@@ -280,6 +315,8 @@ class Correlator:
         incidents = msgspec.convert(data["incidents"], list[Incident])
         self._incidents = {incident.id: incident for incident in incidents}
         self.exposures.restore(data["exposures"])
+        if "judgements" in data:  # not in what was saved before there were any
+            self.judgements.restore(data["judgements"])
         self._seen = dict.fromkeys(data["seen"])
         self._by_key = dict(data["keys"])
         self._deadlines = [(time, incident_id) for time, incident_id in data["deadlines"]]

@@ -9,6 +9,8 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from detector.alerts import Alert, Link, Status
+from detector.feedback import MOST as ADJUSTABLE_MOST
+from detector.feedback import Adjustable, adjustable
 from detector.findings import Finding, stable_id
 from detector.severity import SEVERITIES, Severity, at_least, worst
 from detector.wording import number
@@ -79,7 +81,8 @@ class Incident(msgspec.Struct, kw_only=True):
     `keys` are the entities it is joined by, with when each was last seen. `version` is 0 until an alert was
     raised; `told` is how many principals and sessions had been seen by the last version, `last` that version.
     `sessions` are those with a finding that alone would be an alert. `touch` is the latest first touch of
-    sensitive data. `suppressed_count` is of findings that are joined and have no weight.
+    sensitive data. `suppressed_count` is of findings that are joined and have no weight. `adjustable` is what a
+    verdict may be about.
     """
 
     id: str
@@ -95,6 +98,7 @@ class Incident(msgspec.Struct, kw_only=True):
     event_ids: list[str] = []
     story: list[Link] = []
     posts: dict[str, Finding] = {}
+    adjustable: list[Adjustable] = []
     touch: Finding | None = None
     finding_count: int = 0
     suppressed_count: int = 0
@@ -139,7 +143,12 @@ class Incident(msgspec.Struct, kw_only=True):
             _keep(self.event_ids, finding.event_id, KEPT)
         if self.lead is None or _leads(finding, self.lead):
             self.lead = finding
+        self._note(adjustable(finding))
         _keep(self.story, Link(finding.time, finding.principal, finding.event_id, finding.reason), STORY)
+
+    def _note(self, found: Adjustable | None) -> None:
+        if found is not None and found not in self.adjustable:
+            _keep(self.adjustable, found, ADJUSTABLE_MOST)
 
     def pass_over(self, finding: Finding) -> None:
         """Count a suppressed finding. It prolongs only an incident that holds nothing else."""
@@ -169,6 +178,8 @@ class Incident(msgspec.Struct, kw_only=True):
         self.posts.update(other.posts)
         self.finding_ids = [*self.finding_ids, *other.finding_ids][:KEPT]
         self.event_ids = list(dict.fromkeys([*self.event_ids, *other.event_ids]))[:KEPT]
+        for found in other.adjustable:
+            self._note(found)
         self.story = sorted([*self.story, *other.story], key=lambda link: link.time)[:STORY]
         if self.lead is None or (other.lead is not None and _leads(other.lead, self.lead)):
             self.lead = other.lead

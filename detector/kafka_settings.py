@@ -5,8 +5,9 @@ from typing import Any
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from detector.config import Kafka, Security
+from detector.config import Kafka, Security, Topics
 from detector.config_base import ConfigError, Secret
+from detector.sinks.base import Noun
 
 
 class SecretToken(AbstractTokenProvider):  # type: ignore[misc]
@@ -45,6 +46,16 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     if security.protocol.endswith("SSL"):
         settings["ssl_context"] = _tls(security)
     return settings
+
+
+def written(topics: Topics) -> dict[Noun, str]:
+    """The topic of each kind of item that the service writes."""
+    return {
+        "signals": topics.findings,
+        "alerts": topics.alerts,
+        "rejects": topics.rejects,
+        "adjustments": topics.adjustments,
+    }
 
 
 def _tls(security: Security) -> ssl.SSLContext:

@@ -20,8 +20,18 @@ def _neutral(value: object) -> object:
     return printable(value if isinstance(value, str) else repr(value)) if not isinstance(value, int | float) else value
 
 
-def log_to_stderr(level: int) -> None:
-    """Log from `level` on; tracebacks come without local variables, in which secrets could stand."""
+def _worker(number: int) -> structlog.typing.Processor:
+    def add(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {"worker": number, **line}
+
+    return add
+
+
+def log_to_stderr(level: int, worker: int | None = None) -> None:
+    """Log from `level` on, with the number of the worker if it is one of several.
+
+    Tracebacks come without local variables, in which secrets could stand.
+    """
     rendering: list[structlog.typing.Processor] = (
         [for_terminals, structlog.dev.ConsoleRenderer()]
         if sys.stderr.isatty()
@@ -31,6 +41,7 @@ def log_to_stderr(level: int) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         processors=[
+            *([_worker(worker)] if worker is not None else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

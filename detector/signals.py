@@ -1,28 +1,34 @@
-"""What scoring tells correlation, in order: findings, and ticks of event time. The messages of agent-findings."""
+"""What correlation reads, in order: findings and ticks of event time from scoring, verdicts from people.
+
+The messages of agent-findings.
+"""
 
 from typing import Final
 
 import msgspec
 
+from detector.feedback import Feedback
 from detector.findings import Finding
 from detector.ticks import Tick
 
-Signal = Finding | Tick
+Signal = Finding | Tick | Feedback
 
 TICK_KEY: Final = b"tick"
 
 _FINDING: Final = msgspec.json.Decoder(Finding)
-_TICK: Final = msgspec.json.Decoder(Tick)
+_TAGGED: Final[msgspec.json.Decoder[Tick | Feedback]] = msgspec.json.Decoder(Tick | Feedback)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 def key_of(signal: Signal) -> bytes:
-    """The Kafka key: the principal of a finding, a fixed word for a tick."""
+    """The Kafka key: the principal of a finding, the alert of a verdict, a fixed word for a tick."""
+    if isinstance(signal, Feedback):
+        return signal.alert.encode()
     return TICK_KEY if isinstance(signal, Tick) else signal.principal.encode()
 
 
 def encode(signal: Signal) -> bytes:
-    """One JSON object; a tick has `"type": "tick"`, a finding has no type."""
+    """One JSON object; a tick has `"type": "tick"`, a verdict `"type": "feedback"`, a finding has no type."""
     return _ENCODER.encode(signal)
 
 
@@ -30,9 +36,9 @@ def decode(raw: bytes) -> Signal:
     """The signal in a message.
 
     Raises:
-        msgspec.DecodeError: It is neither a finding nor a tick.
+        msgspec.DecodeError: It is none of them.
     """
     try:
         return _FINDING.decode(raw)
     except msgspec.ValidationError:
-        return _TICK.decode(raw)
+        return _TAGGED.decode(raw)

@@ -8,12 +8,13 @@ from typing import Final, Literal, Self, get_args
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from detector.adjustments import Adjustments
 from detector.destinations import Zones
 from detector.events import Event
 from detector.findings import Finding
 from detector.severity import Severity, at_least
 
-SuppressionKind = Literal["mute", "approved"]
+SuppressionKind = Literal["mute", "approved", "verdict"]
 KINDS: Final[tuple[SuppressionKind, ...]] = get_args(SuppressionKind)
 
 # Detectors whose findings are about nothing but the endpoint that they name.
@@ -81,7 +82,7 @@ def _fits(patterns: Sequence[str], names: Iterable[str]) -> bool:
 
 
 class Suppressions:
-    """What is suppressed and why: approved endpoints first, then mutes, the first that fits.
+    """What is suppressed and why: approved endpoints first, then verdicts on alerts, then mutes, the first that fits.
 
     Asked once for each finding, by whoever makes it and before it is written anywhere: the store, the topic
     and the correlation of another process all read the same word.
@@ -89,11 +90,15 @@ class Suppressions:
     Args:
         mutes: The operator's mutes.
         zones: The operator's lists of destinations.
+        adjustments: What verdicts on alerts say; it may be told of more at any time.
     """
 
-    def __init__(self, mutes: Sequence[Mute] = (), zones: Zones | None = None) -> None:
+    def __init__(
+        self, mutes: Sequence[Mute] = (), zones: Zones | None = None, adjustments: Adjustments | None = None
+    ) -> None:
         self._mutes = tuple(mutes)
         self.zones = zones or Zones()
+        self.adjustments = adjustments if adjustments is not None else Adjustments()
 
     def mark(self, finding: Finding, event: Event | None = None) -> Finding:
         """The finding with the reason by which it is suppressed; itself if it is not.
@@ -110,6 +115,9 @@ class Suppressions:
             rule = self.zones.approved(event, finding.evidence["endpoint"])
             if rule is not None:
                 return f"approved:{rule}"
+        covering = self.adjustments.covering(finding)
+        if covering is not None:
+            return f"verdict:{covering.feedback}"
         mute = next((mute for mute in self._mutes if mute.silences(finding)), None)
         return None if mute is None else f"mute:{mute.name}"
 
@@ -119,16 +127,18 @@ def kind_of(suppressed: str) -> SuppressionKind:
 
     >>> kind_of("approved:.partner.example")
     'approved'
+    >>> kind_of("verdict:v-10c7e117c652dcb0")
+    'verdict'
     """
-    return "approved" if suppressed.startswith("approved:") else "mute"
+    return next((kind for kind in KINDS if suppressed.startswith(f"{kind}:")), "mute")
 
 
 def is_accepted(finding: Finding) -> bool:
-    """Whether the finding is about a place that was approved: its event is as good as any other to learn from.
+    """Whether the finding is of what was approved or judged harmless: its event is as good as any other to learn from.
 
     A mute accepts nothing: what is muted is not learnt as normal, and is told again when the mute has expired.
     """
-    return finding.suppressed is not None and kind_of(finding.suppressed) == "approved"
+    return finding.suppressed is not None and kind_of(finding.suppressed) != "mute"
 
 
 def expired(mutes: Iterable[Mute], now: datetime) -> list[Mute]:

@@ -13,13 +13,25 @@ import msgspec
 from detector.alerts import Alert
 from detector.events import Envelope, Rejected
 from detector.exposure_versions import ExposureVersion
+from detector.feedback import Adjustment, Feedback
 from detector.findings import Finding
 from detector.records import ConfigVersion, OperatorAction
 from detector.signals import Signal
 from detector.ticks import Tick
 
-Noun = Literal["events", "findings", "alerts", "exposures", "rejects", "signals"]
-Item = tuple[Envelope, str] | Finding | Alert | ExposureVersion | Rejected | Tick | ConfigVersion | OperatorAction
+Noun = Literal["events", "findings", "alerts", "exposures", "rejects", "signals", "adjustments", "actions", "versions"]
+Item = (
+    tuple[Envelope, str]
+    | Finding
+    | Alert
+    | ExposureVersion
+    | Rejected
+    | Tick
+    | Feedback
+    | Adjustment
+    | ConfigVersion
+    | OperatorAction
+)
 
 
 class SinkUnavailable(Exception):  # noqa: N818 - a state of the far side, not a mistake
@@ -53,6 +65,8 @@ class Batch(msgspec.Struct):
 
     `events` are pairs of an envelope and its verdict: "scored", "late", "future" or "duplicate". `signals`
     are what scoring tells correlation: its findings once more, with the ticks of event time between them.
+    `adjustments` are what verdicts change in scoring, `actions` the records of what people did,
+    `versions` the configurations that came into force.
     """
 
     events: list[tuple[Envelope, str]] = []
@@ -61,6 +75,9 @@ class Batch(msgspec.Struct):
     rejects: list[Rejected] = []
     signals: list[Signal] = []
     exposures: list[ExposureVersion] = []
+    adjustments: list[Adjustment] = []
+    actions: list[OperatorAction] = []
+    versions: list[ConfigVersion] = []
 
     def __len__(self) -> int:
         return sum(len(getattr(self, noun)) for noun in self.__struct_fields__)
@@ -76,17 +93,13 @@ class Batch(msgspec.Struct):
 
     def extend(self, other: "Batch") -> Self:
         """Append the items of `other`, in order."""
-        self.events.extend(other.events)
-        self.findings.extend(other.findings)
-        self.alerts.extend(other.alerts)
-        self.exposures.extend(other.exposures)
-        self.rejects.extend(other.rejects)
-        self.signals.extend(other.signals)
+        for noun in self.__struct_fields__:
+            getattr(self, noun).extend(getattr(other, noun))
         return self
 
     def items(self) -> list[Item]:
-        """Every item: events, findings, alerts, rejects, then signals."""
-        return [*self.events, *self.findings, *self.alerts, *self.rejects, *self.signals]
+        """Every item, kind by kind in the order of the fields."""
+        return [item for noun in self.__struct_fields__ for item in getattr(self, noun)]
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Two batches that hold the items of this one in the order of `items`, the first the smaller."""
@@ -122,6 +135,8 @@ class Sink(ABC):
     """The kinds of item this sink takes."""
     tick_seconds: float | None = None
     """How often `tick` wants to be called; None for never."""
+    batch: int | None = None
+    """How many items it would best be given at once, while so many wait; None for as many as any sink."""
 
     @abstractmethod
     def write(self, batch: Batch) -> list[Refused]:

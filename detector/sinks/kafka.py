@@ -1,4 +1,4 @@
-"""Signals (findings and ticks), alerts and rejects to Kafka topics."""
+"""Signals (findings, ticks, verdicts), alerts, adjustments and rejects to Kafka topics."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -11,6 +11,7 @@ from kafka.future import Future
 from detector import signals
 from detector.alerts import Alert
 from detector.events import Rejected
+from detector.feedback import Adjustment
 from detector.kafka_open import open_client
 from detector.signals import Signal
 from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused, SinkUnavailable
@@ -49,19 +50,18 @@ class Message(NamedTuple):
 
 
 class KafkaSink(Sink):
-    """Produces signals, alerts and rejects, each to its topic.
+    """Produces signals, alerts, adjustments and rejects, each to its topic.
 
-    A finding's key is its principal, an alert's its id. Values are JSON, but for a reject: its value is the
-    original bytes, and its headers say `reason`, `detail` and where it was read (`topic`, `partition`,
-    `offset`). A retry may repeat messages that got through; their ids (for a reject, the place it was read)
-    tell repeats apart.
+    A finding's key is its principal, an alert's or an adjustment's its id. Values are JSON, but for a reject:
+    its value is the original bytes, and its headers say `reason`, `detail` and where it was read (`topic`,
+    `partition`, `offset`). A retry may repeat messages that got through; their ids (for a reject, the place it
+    was read) tell repeats apart.
 
     Args:
         client: kafka-python's settings for bootstrap and security; others tune the defaults here, but not
             acks, idempotence or what `timeout` governs.
-        signals_topic: topic of the findings and the ticks between them; None leaves signals alone.
-        alerts_topic: topic of the alerts; None leaves alerts alone.
-        rejects_topic: topic of the rejects; None leaves rejects alone.
+        topics: the topic of each kind of item that is to be written, by its noun: signals, alerts, rejects,
+            adjustments (a compacted one).
         name: the sink's name.
         timeout: seconds from send to acknowledgement, after which the producer gives a message up.
         encode_alert: an alert's value; signals, which correlation reads, have their own.
@@ -70,21 +70,14 @@ class KafkaSink(Sink):
     def __init__(
         self,
         client: Mapping[str, Any],
+        topics: Mapping[Noun, str],
         *,
-        signals_topic: str | None,
-        alerts_topic: str | None,
-        rejects_topic: str | None,
         name: str = "kafka",
         timeout: float = 20.0,
         encode_alert: Callable[[Alert], bytes] = msgspec.json.encode,
     ) -> None:
         self.name = name
-        topics: dict[Noun, str | None] = {
-            "signals": signals_topic,
-            "alerts": alerts_topic,
-            "rejects": rejects_topic,
-        }
-        self._topics: dict[Noun, str] = {noun: topic for noun, topic in topics.items() if topic is not None}
+        self._topics = dict(topics)
         self.accepts = frozenset(self._topics)
         self._timeout = timeout
         self._encode_alert = encode_alert
@@ -159,7 +152,9 @@ class KafkaSink(Sink):
             for item in getattr(batch, noun):
                 yield item, self._message(topic, item)
 
-    def _message(self, topic: str, item: Signal | Alert | Rejected) -> Message:
+    def _message(self, topic: str, item: Signal | Alert | Rejected | Adjustment) -> Message:
+        if isinstance(item, Adjustment):
+            return Message(topic, item.id.encode(), msgspec.json.encode(item), [])
         if isinstance(item, Alert):
             return Message(topic, item.id.encode(), self._encode_alert(item), [])
         if isinstance(item, Rejected):

@@ -18,9 +18,7 @@ def test_only_alerts_are_written_as_ocsf(kafka_bootstrap: str) -> None:
     names = [new_topic(kafka_bootstrap, name) for name in ("signals", "alerts")]
     sink = KafkaSink(
         {"bootstrap_servers": kafka_bootstrap},
-        signals_topic=names[0],
-        alerts_topic=names[1],
-        rejects_topic=None,
+        {"signals": names[0], "alerts": names[1]},
         encode_alert=RENDERINGS["ocsf"],
     )
     assert sink.write(Batch(alerts=[an_alert(1)], signals=[a_finding(1)])) == []

@@ -119,7 +119,7 @@ def passes(secured: Secured, kafka: Kafka) -> None:
     """An alert written by the sink is read back, and the consumer of the source is let in."""
     topic = new_topic(secured.broker.bootstrap)
     client = client_settings(kafka)
-    sink = KafkaSink(client, signals_topic=topic, alerts_topic=topic, rejects_topic=topic)
+    sink = KafkaSink(client, {"alerts": topic})
     try:
         assert sink.write(Batch(alerts=[an_alert()])) == []
     finally:

@@ -43,9 +43,7 @@ def topics(kafka_bootstrap: str) -> Topics:
 def sink(kafka_bootstrap: str, topics: Topics) -> Iterator[KafkaSink]:
     sink = KafkaSink(
         {"bootstrap_servers": kafka_bootstrap, "max_request_size": 100_000},
-        signals_topic=topics.signals,
-        alerts_topic=topics.alerts,
-        rejects_topic=topics.rejects,
+        {"signals": topics.signals, "alerts": topics.alerts, "rejects": topics.rejects},
     )
     yield sink
     sink.close()
@@ -121,9 +119,7 @@ def test_a_message_that_is_too_large_is_refused_and_the_others_are_not(
 def test_a_topic_that_is_not_there_is_not_made(kafka_bootstrap: str) -> None:
     sink = KafkaSink(
         {"bootstrap_servers": kafka_bootstrap, "max_block_ms": 500},
-        signals_topic=None,
-        alerts_topic=unique("nowhere"),
-        rejects_topic=None,
+        {"alerts": unique("nowhere")},
     )
     for _ in range(2):
         with pytest.raises(SinkUnavailable):
@@ -134,7 +130,7 @@ def test_a_topic_that_is_not_there_is_not_made(kafka_bootstrap: str) -> None:
 @pytest.mark.usefixtures("forgotten_sockets")
 def test_nobody_there_is_unavailable_and_found_out_by_the_first_write() -> None:
     client = {"bootstrap_servers": "127.0.0.1:1", "bootstrap_timeout_ms": 300}
-    sink = KafkaSink(client, signals_topic=None, alerts_topic="alerts", rejects_topic=None)
+    sink = KafkaSink(client, {"alerts": "alerts"})
     with pytest.raises(SinkUnavailable, match="bootstrap"):
         sink.write(Batch(alerts=[an_alert(1)]))
     sink.close()
@@ -145,7 +141,7 @@ def test_a_broker_that_dies_is_unavailable_and_nothing_is_lost_when_it_is_back(s
     topic = new_topic(bootstrap, "alerts")
     client = {"bootstrap_servers": bootstrap, "max_block_ms": 1_000, "bootstrap_timeout_ms": 1_000}
     threads = set(threading.enumerate())
-    sink = KafkaSink(client, signals_topic=None, alerts_topic=topic, rejects_topic=None, timeout=2.0)
+    sink = KafkaSink(client, {"alerts": topic}, timeout=2.0)
     assert sink.write(Batch(alerts=[an_alert(1)])) == []
     stoppable_broker.kill()
     batch = Batch(alerts=[an_alert(2), an_alert(3)])

@@ -7,7 +7,9 @@ import msgspec
 
 from detector.alerts import Alert, Link, Status
 from detector.events import Actor, Envelope, Event, Reject, Rejected
+from detector.feedback import Adjustment
 from detector.findings import Finding
+from detector.records import OperatorAction
 from detector.severity import Severity
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -69,3 +71,29 @@ def an_alert(
 
 def a_rejected(offset: int = 0, raw: bytes = b"{not json") -> Rejected:
     return Rejected(Reject("not_json", "expected a key at byte 1", raw), "agent-events", 0, offset, T0.timestamp())
+
+
+def an_adjustment(number: int = 0) -> Adjustment:
+    return Adjustment(
+        id=f"j-{number}",
+        feedback="v-1",
+        detector="new_endpoint",
+        subject="host api.partner.example",
+        role="assistant",
+        most=0.0,
+        up_to="SEV3",
+        begins=T0,
+        ends=T0 + timedelta(days=90),
+    )
+
+
+def an_action(number: int = 0) -> OperatorAction:
+    return OperatorAction(
+        id=f"v-{number}",
+        time=T0,
+        operator="alice",
+        action="verdict",
+        subject="alert:a-1",
+        reason="a drill",
+        details={"verdict": "false", "refused": ""},
+    )

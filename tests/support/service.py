@@ -40,7 +40,7 @@ class Deployment:
         self.bootstrap = bootstrap
         self.folder = folder
         self.group = unique("group")
-        self.topics = {noun: unique(noun) for noun in ("events", "findings", "alerts", "rejects")}
+        self.topics = {noun: unique(noun) for noun in ("events", "findings", "alerts", "rejects", "adjustments")}
         self.store = f"chdb://{folder}/store"
         self.config = folder / "detector.yaml"
         self.config.write_text(
@@ -71,6 +71,14 @@ class Deployment:
         )
         assert done.returncode == 0, done.stderr.decode()
         return done
+
+    def failing(self, *arguments: str) -> str:
+        """Run a `detector` command that must fail, without a traceback; what it said, on one line."""
+        command = [*DETECTOR, *arguments, "--config", str(self.config)]
+        done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+        assert done.returncode != 0
+        assert b"Traceback" not in done.stderr
+        return " ".join(done.stderr.decode().translate(str.maketrans("│╭╮╰╯─", "      ")).split())
 
     def query(self, sql: str) -> list[list[Any]]:
         """Rows of the event store, read by a process of its own; the service must not be running."""
@@ -134,11 +142,17 @@ class Running:
         """What it said so far."""
         return self._log.read_text(encoding="utf-8")
 
+    @property
+    def where(self) -> str:
+        """Host and port of its monitoring server, once it listens."""
+        found = until(lambda: re.search(r'"metrics": "([^"]+)"', self.log), self)
+        assert found is not None
+        return found[1]
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a page of its monitoring server."""
-        (where,) = until(lambda: re.findall(r'"metrics": "([^"]+)"', self.log), self)
         try:
-            with urllib.request.urlopen(f"http://{where}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{self.where}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

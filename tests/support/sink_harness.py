@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from detector.sinks.alertmanager import AlertmanagerSink
-from detector.sinks.base import Batch, Sink
+from detector.sinks.base import Batch, Noun, Sink
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.sinks.clickhouse_links import LinkWriter
 from detector.sinks.files import NdjsonSink
@@ -18,7 +18,7 @@ from detector.sinks.kafka import KafkaSink
 from detector.sinks.webhook import WebhookSink
 from detector.ticks import Tick
 from tests.support.kafka import drain, new_topic
-from tests.support.nouns import T0, a_finding, a_rejected, an_alert, an_envelope
+from tests.support.nouns import T0, a_finding, a_rejected, an_action, an_adjustment, an_alert, an_envelope
 from tests.support.receiver import running_receiver
 
 NOW = T0.timestamp() + 3600.0
@@ -47,6 +47,8 @@ def a_batch() -> Batch:
         ],
         rejects=[a_rejected(3), a_rejected(4, raw=b"\xff\x00")],
         signals=[a_finding(1), Tick(T0.timestamp(), (("agent-events", 0),)), a_finding(2)],
+        adjustments=[an_adjustment(1), an_adjustment(2)],
+        actions=[an_action(1), an_action(2)],
     )
 
 
@@ -85,15 +87,14 @@ def alertmanager(_: pytest.FixtureRequest) -> Iterator[Harness]:
 @contextmanager
 def kafka(request: pytest.FixtureRequest) -> Iterator[Harness]:
     bootstrap: str = request.getfixturevalue("kafka_bootstrap")
-    signals, alerts, rejects = (new_topic(bootstrap, name, partitions=2) for name in ("signals", "alerts", "rejects"))
-    sink = KafkaSink(
-        {"bootstrap_servers": bootstrap}, signals_topic=signals, alerts_topic=alerts, rejects_topic=rejects
-    )
+    nouns: tuple[Noun, ...] = ("signals", "alerts", "rejects", "adjustments")
+    topics = {noun: new_topic(bootstrap, noun, partitions=2) for noun in nouns}
+    sink = KafkaSink({"bootstrap_servers": bootstrap}, topics)
 
     def effect() -> set[tuple[Any, ...]]:
         return {
             (topic, record.key, record.value, tuple(record.headers))
-            for topic in (signals, alerts, rejects)
+            for topic in topics.values()
             for record in drain(bootstrap, topic, count_of(bootstrap, topic))
         }
 
@@ -110,6 +111,7 @@ def clickhouse(request: pytest.FixtureRequest) -> Iterator[Harness]:
             "SELECT id FROM findings ORDER BY ALL",
             "SELECT id, version FROM alerts ORDER BY ALL",
             "SELECT topic, partition, offset FROM rejects ORDER BY ALL",
+            "SELECT id, subject FROM operator_actions ORDER BY ALL",
         )
         return [store.client.query(query).result_rows for query in queries]
 

@@ -1,0 +1,223 @@
+"""Several workers of one service on one machine: processes in one consumer group, watched over by a parent."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from detector.config import Config
+from detector.config_base import ConfigError
+
+log = structlog.get_logger(__name__)
+
+SHORT_LIFE: Final = 30.0
+"""Seconds that a worker must have lived for its end to be taken for an accident."""
+
+GIVE_UP: Final = 5
+"""Short lives in a row, of one worker, after which there is no use in beginning another."""
+
+PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before a worker's next life, by the number of short ones before it."""
+
+
+class Process(Protocol):
+    """What is needed of `subprocess.Popen`."""
+
+    def poll(self) -> int | None:
+        """The exit status; None while it lives."""
+
+    def send_signal(self, sig: int) -> None:
+        """Signal it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One worker: its number, what tells it from the others (environment variables), and where it is scraped."""
+
+    number: int
+    environment: Mapping[str, str]
+    target: str
+
+
+def plan(config: Config, count: int) -> list[Plan]:
+    """How `count` workers differ: a port for the metrics each, counted on from the configured one, and a member's name.
+
+    Raises:
+        ConfigError: The event store is embedded, which is one process's.
+    """
+    if count > 1 and (config.store.url or "").startswith("chdb:"):
+        raise ConfigError(
+            "an embedded event store is open in one process at a time: several workers need a server as `store.url`"
+        )
+    address, first, instance = config.metrics.address, config.metrics.port, config.kafka.instance_id
+    ports = list(range(first, first + count)) if first else _free_ports(address, count)
+    if ports[-1] > 65_535:
+        raise ConfigError(f"`metrics.port` {first} leaves no room for {count} workers: each takes the next port")
+    plans = []
+    for number, port in enumerate(ports):
+        variables = {"DETECTOR_METRICS__PORT": str(port)}
+        if instance is not None:
+            variables["DETECTOR_KAFKA__INSTANCE_ID"] = f"{instance}-{number}"
+        host = f"[{address}]" if ":" in address else address
+        plans.append(Plan(number, variables, f"{host}:{port}"))
+    return plans
+
+
+def _free_ports(address: str, count: int) -> list[int]:
+    with ExitStack() as held:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sockets = [held.enter_context(socket.create_server((address, 0), family=family)) for _ in range(count)]
+        return sorted(one.getsockname()[1] for one in sockets)
+
+
+def write_targets(path: Path, plans: Sequence[Plan]) -> None:
+    """Where Prometheus finds the workers: a file for its `file_sd_configs`, replaced as a whole."""
+    listed = [{"targets": [one.target], "labels": {"worker": str(one.number)}} for one in plans]
+    unfinished = path.with_name(f"{path.name}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def spawn(arguments: Sequence[str]) -> Callable[[Plan], Process]:
+    """What begins a worker: `detector run` with these arguments, and what is its own in the environment."""
+
+    def begin(one: Plan) -> Process:
+        command = [sys.executable, "-m", "detector", "run", *arguments, "--worker", str(one.number)]
+        return subprocess.Popen(command, env={**os.environ, **one.environment})  # noqa: S603 - this very program
+
+    return begin
+
+
+class _Worker:
+    """A worker over its lives."""
+
+    def __init__(self, one: Plan, begin: Callable[[Plan], Process], now: float) -> None:
+        self.plan = one
+        self._begin = begin
+        self.short_lives = 0
+        self.due: float | None = None
+        self.start(now)
+
+    def start(self, now: float) -> None:
+        self.process, self.began, self.due = self._begin(self.plan), now, None
+
+    def look(self, now: float) -> None:
+        """Note an end, and when to begin again."""
+        if self.due is not None:
+            if now >= self.due:
+                self.start(now)
+            return
+        status = self.process.poll()
+        if status is None:
+            return
+        self.short_lives = self.short_lives + 1 if now - self.began < SHORT_LIFE else 1
+        pause = PAUSES[min(self.short_lives, len(PAUSES)) - 1]
+        log.error("worker_ended", worker=self.plan.number, status=status, seconds=round(now - self.began, 1))
+        self.due = now + pause
+
+
+class Supervisor:
+    """Keeps workers alive until told to stop.
+
+    A worker that ends by itself is begun again, after a pause that grows; one that can't live ends them all, since
+    whatever it suffers from its peers will suffer from too. Signals go to all of them.
+
+    Args:
+        plans: The workers.
+        begin: Begins one.
+        patience: Seconds that they have from a signal to their end.
+        clock, sleep: Time, monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        begin: Callable[[Plan], Process],
+        *,
+        patience: float = 28.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._plans, self._begin = plans, begin
+        self._patience, self._clock, self._sleep = patience, clock, sleep
+        self._stop = threading.Event()
+        self._workers: list[_Worker] = []
+
+    def run(self) -> int:
+        """Work until a signal: the exit status, 0 if all ended well."""
+        with self._signals():
+            self._workers = [_Worker(one, self._begin, self._clock()) for one in self._plans]
+            log.info("workers_started", targets=[one.target for one in self._plans])
+            failed = False
+            while not (self._stop.is_set() or failed):
+                for worker in self._workers:
+                    worker.look(self._clock())
+                failed = any(worker.short_lives >= GIVE_UP for worker in self._workers)
+                self._sleep(0.2)
+            if failed:
+                log.error("workers_given_up", why=f"one of them ended {GIVE_UP} times within {SHORT_LIFE:.0f} s")
+            statuses = self._end()
+        return 1 if failed or any(statuses) else 0
+
+    def stop(self) -> None:
+        """End the workers, from another thread."""
+        self._stop.set()
+
+    def _end(self) -> list[int]:
+        """Ask all of them to end, and see to it that they do."""
+        living = [worker for worker in self._workers if worker.due is None]
+        for worker in living:
+            _tell(worker.process, signal.SIGTERM)
+        deadline = self._clock() + self._patience
+        while any(worker.process.poll() is None for worker in living) and self._clock() < deadline:
+            self._sleep(0.1)
+        for worker in living:
+            if worker.process.poll() is None:
+                log.error("worker_killed", worker=worker.plan.number, why=f"it did not end in {self._patience:.0f} s")
+                worker.process.kill()
+        return [worker.process.wait() for worker in living]
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take the signals of a service: to end, to reload."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload())
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _reload(self) -> None:
+        for worker in self._workers:
+            if worker.due is None:
+                _tell(worker.process, signal.SIGHUP)
+
+
+def _tell(process: Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        return  # it just ended
