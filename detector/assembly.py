@@ -5,13 +5,14 @@ from typing import Any
 
 from detector import model_file
 from detector.activity import NAMES
+from detector.adjustments import Adjustments
 from detector.charter import Charters
 from detector.config import Config
 from detector.config_versions import short_hash
 from detector.correlation import Correlator
 from detector.decoding import Decoder, DecoderByTopic
 from detector.destinations import Zones
-from detector.detectors import build
+from detector.detectors import REGISTRY, build
 from detector.detectors.base import Detector
 from detector.detectors.forest_challenger import ForestChallenger
 from detector.formats import registry
@@ -54,21 +55,40 @@ def detectors(config: Config) -> list[Detector[Any]]:
     return built
 
 
-def scoring(config: Config, *behind: Detector[Any], before: Sequence[Detector[Any]] = ()) -> Scoring:
+def dormant(config: Config) -> list[Detector[Any]]:
+    """The detectors that are switched off: they keep what they know, for when they are switched on again."""
+    settings = {name: getattr(config.detectors, name) for name in REGISTRY}
+    return [detector(settings[name]) for name, detector in REGISTRY.items() if not settings[name].enabled]
+
+
+def scoring(
+    config: Config,
+    *behind: Detector[Any],
+    before: Sequence[Detector[Any]] = (),
+    adjustments: Adjustments | None = None,
+) -> Scoring:
     """The first stage, empty; with detectors `before` and `behind` those of the configuration, if given."""
     charters = Charters(config.charters.roles, config.charters.agents)
-    rules = (config.scoring, charters, config.budget, suppressions(config), config.control)
-    return Scoring([*before, *detectors(config), *behind], *rules, config=short_hash(config))
+    rules = (
+        config.scoring,
+        charters,
+        config.budget,
+        suppressions(config, adjustments),
+        config.control,
+        config.overrides,
+    )
+    running = [*before, *detectors(config), *behind]
+    return Scoring(running, *rules, config=short_hash(config), dormant=dormant(config))
 
 
-def suppressions(config: Config) -> Suppressions:
+def suppressions(config: Config, adjustments: Adjustments | None = None) -> Suppressions:
     """What is suppressed and why, for both stages alike."""
-    return Suppressions(config.mutes, Zones(config.destinations))
+    return Suppressions(config.mutes, Zones(config.destinations), adjustments)
 
 
 def correlator(config: Config) -> Correlator:
     """The second stage, empty."""
-    return Correlator(about(), config.correlation, suppressions(config), short_hash(config))
+    return Correlator(about(), config.correlation, suppressions(config), short_hash(config), config.feedback)
 
 
 def attention(config: Config) -> float:

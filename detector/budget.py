@@ -124,6 +124,7 @@ class Thresholds:
     def __init__(
         self, budget: BudgetSettings, channels: Mapping[str, Iterable[str]], tests: Iterable[PastScores] = ()
     ) -> None:
+        self._budget, self._channels = budget, {name: tuple(parts) for name, parts in channels.items()}
         self._measured = budget.measured
         self._alerts_per_day = shares(budget, channels)
         self._tests = PastScores()
@@ -134,6 +135,12 @@ class Thresholds:
             for channel, tail in own.items():
                 self._fleet.setdefault(channel, Tail(PARAMS)).merge(tail)
         self._limits: dict[tuple[str, str, float], Limit] = {}
+
+    def under(self, budget: BudgetSettings, channels: Mapping[str, Iterable[str]]) -> "Thresholds":
+        """What the same tests say under another budget, or of other detectors."""
+        if (budget, {name: tuple(parts) for name, parts in channels.items()}) == (self._budget, self._channels):
+            return self
+        return Thresholds(budget, channels, [self._tests])
 
     def limit(self, role: str, channel: str, starting_p: float) -> Limit:
         """What a test of the role must pass.

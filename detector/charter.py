@@ -5,7 +5,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from detector.destinations import listed
 from detector.events import Change, Event, Permission, Sensitivity
@@ -43,6 +43,11 @@ class Charter(BaseModel):
     grants_end_within: float | None = Field(
         None, gt=0, description="Seconds within which access that it gives must end; none: it may be lasting."
     )
+
+    @field_serializer("needs_approval", "needs_confirmation", "actions", "sensitivities")
+    def _in_order(self, names: frozenset[str]) -> list[str]:
+        """The order of a set changes from process to process, and the configuration's hash must not."""
+        return sorted(names)
 
     @field_validator("destinations")
     @classmethod

@@ -1,29 +1,32 @@
 """Settings: what an operator may set, with its default and one line on what it does."""
 
-import difflib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from detector import chains
 from detector.approvals import ControlSettings
 from detector.audit_settings import AuditSettings
 from detector.budget import BudgetSettings
 from detector.charter import Charter
-from detector.config_base import Secret, Section, TopicName, Url, without_password
+from detector.config_base import Secret, Section, TopicName, Url, without_password, wrong_at
 from detector.destinations import DestinationSettings
 from detector.detectors import REGISTRY
+from detector.feedback import FeedbackSettings
 from detector.formats import REGISTRY as FORMATS
 from detector.incidents import CorrelationSettings
 from detector.labels import LabelSettings
+from detector.overrides import Override
 from detector.partitions import ScoringSettings
 from detector.renderings import Rendering
 from detector.store.cluster import check_name
 from detector.suppressions import Mute
+from detector.wording import nearest
 
+Named = TypeVar("Named", Mute, Override)
 ClusterName = Annotated[str, AfterValidator(check_name)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
@@ -35,6 +38,9 @@ class Topics(Section):
     findings: TopicName = Field("agent-findings", description="What scoring found; written, read by correlation.")
     alerts: TopicName = Field("agent-alerts", description="Each version of each alert; written.")
     rejects: TopicName = Field("agent-rejects", description="Messages that could not be understood; written.")
+    adjustments: TopicName = Field(
+        "agent-adjustments", description="What verdicts on alerts say is to be told no more; written, read by scoring."
+    )
 
 
 class Security(Section):
@@ -227,12 +233,16 @@ class Config(Section):
     budget: BudgetSettings = Field(BudgetSettings(), description="How many false alerts people are willing to look at.")
     detectors: Detectors = Field(Detectors(), description="Settings by detector.")
     correlation: CorrelationSettings = Field(CorrelationSettings(), description="How findings make alerts.")
+    feedback: FeedbackSettings = Field(FeedbackSettings(), description="Whose verdicts on alerts count.")
     charters: Charters = Field(Charters(), description="What agents were given to do.")
     control: ControlSettings = Field(ControlSettings(), description="Whose orders to agents count.")
     destinations: DestinationSettings = Field(
         DestinationSettings(), description="Whose the places are that data goes to."
     )
     labels: LabelSettings = Field(LabelSettings(), description="What a source can't tell of resources and principals.")
+    overrides: tuple[Override, ...] = Field(
+        (), description="What holds for some principals, detectors or hours instead; in order, the first counts."
+    )
     mutes: tuple[Mute, ...] = Field((), description="Findings to keep and not to tell; in order, the first that fits.")
     alertmanager: Alertmanager | None = Field(None, description="Delivery to Alertmanager; none: off.")
     webhook: Webhook | None = Field(None, description="Delivery by webhook; none: off.")
@@ -247,15 +257,15 @@ class Config(Section):
     @classmethod
     def _each_topic_once(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
         names = [source.topic for source in sources]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the topic `{twice}` stands here twice: a message has one format (`auto` is any)")
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise wrong_at(f"the topic `{name}` stands here twice: a message has one format (`auto` is any)", index)
         return sources
 
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> Self:
         topics = self.kafka.topics
-        own = {topics.findings, topics.alerts, topics.rejects, self.audit.anchor_topic}
+        own = {topics.findings, topics.alerts, topics.rejects, topics.adjustments, self.audit.anchor_topic}
         for source in self.read:
             if source.topic in own:
                 raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")
@@ -267,23 +277,23 @@ class Config(Section):
             raise ValueError("`format` is that of `kafka.topics.events` alone: of `sources`, each has a `format`")
         return self
 
-    @field_validator("mutes")
+    @field_validator("mutes", "overrides")
     @classmethod
-    def _can_be_told_apart(cls, mutes: tuple[Mute, ...]) -> tuple[Mute, ...]:
-        names = [mute.name for mute in mutes]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two are called {twice!r}: a finding could not say which of them silenced it")
-        return mutes
+    def _can_be_told_apart(cls, named: tuple[Named, ...], info: ValidationInfo) -> tuple[Named, ...]:
+        names = [one.name for one in named]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                did = "silenced" if info.field_name == "mutes" else "changed"
+                why = f"another is called {name!r} too: a finding could not say which of them {did} it"
+                raise wrong_at(why, index)
+        return named
 
     @field_validator("mutes")
     @classmethod
     def _name_what_there_is(cls, mutes: tuple[Mute, ...]) -> tuple[Mute, ...]:
         known = [*REGISTRY, *chains.DERIVED]
-        for mute in mutes:
+        for index, mute in enumerate(mutes):
             for pattern in mute.detectors:
                 if not any(fnmatchcase(name, pattern) for name in known):
-                    near = difflib.get_close_matches(pattern, known, n=1)
-                    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
-                    raise ValueError(f"{mute.name!r} names the detector `{pattern}`, and there is none; {hint}")
+                    raise wrong_at(f"there is no detector `{pattern}`; {nearest(pattern, known)}", index, "detectors")
         return mutes

@@ -7,10 +7,16 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class ConfigError(Exception):
     """The configuration can't be used; the message says where it is wrong and what would be right."""
+
+
+def wrong_at(why: str, *path: str | int) -> PydanticCustomError:
+    """The error of a validator that knows which part of its value is wrong: it is told with the line of that part."""
+    return PydanticCustomError("at_key", "{why}", {"at": path, "why": why})
 
 
 class Section(BaseModel):

@@ -1,143 +1,108 @@
-"""A YAML file -> a validated configuration, with errors that name the line, what was found and what is right."""
+"""YAML files and the environment -> a validated configuration that knows where each of its values came from."""
 
-import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from detector import config_environment
 from detector.config import Config
-from detector.config_base import ConfigError, Secret
+from detector.config_base import ConfigError
+from detector.config_errors import told
+from detector.config_nodes import compose, find, mark_of, place, plain, put_together
 
-_WANTED: Final = {
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "datetime_from_date_parsing": "a time such as 2026-12-31T18:00:00Z",
-    "datetime_type": "a time such as 2026-12-31T18:00:00Z",
-    "dict_type": "a section of `name: value` lines",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "frozen_set_type": "a list",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "model_type": "a section of `name: value` lines",
-    "path_type": "a path",
-    "string_type": "text",
-    "too_short": "a list of one or more",
-    "tuple_type": "a list",
-}
-"""What was wanted, by pydantic's name of the error, where its own words are those of a programmer."""
+SUFFIXES: Final = (".yaml", ".yml")
+
+_NO_FILE: Final = "the environment"
+
+
+class Loaded(NamedTuple):
+    """A configuration, and the tree that it was read from."""
+
+    config: Config
+    root: yaml.MappingNode
+
+    def origin(self, path: Sequence[str | int]) -> str | None:
+        """Where a setting's value came from: `detector.yaml:3` or the environment variable; None for the default."""
+        mark, depth = find(self.root, path)
+        return place(mark) if depth == len(path) else None
 
 
 def load(path: Path | None) -> Config:
-    """The configuration in `path`; the defaults if there is none.
+    """The configuration in a file, or in the files of a folder, and in the environment; else the defaults.
 
     Raises:
-        ConfigError: The file can't be read, is no YAML, or says something that is not allowed.
+        ConfigError: A file can't be read, is no YAML, or says something that is not allowed.
+    """
+    return read(path, os.environ).config
+
+
+def read(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """The same, with where each value came from.
+
+    Args:
+        path: A YAML file, or a folder: its `*.yaml` and `*.yml` files in the order of their names; None: no file.
+        environ: Environment variables.
+
+    Raises:
+        ConfigError: As `load`.
     """
     if path is None:
-        return Config()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not text in UTF-8 (byte {error.start})") from error
-    return parse(text, str(path))
+        root = yaml.MappingNode("tag:yaml.org,2002:map", [], mark_of(_NO_FILE))
+    elif path.is_dir():
+        texts = ((str(file), _text(file)) for file in files(path))
+        root = put_together((node for name, text in texts if (node := compose(text, name)) is not None), str(path))
+    else:
+        root = _root(_text(path), str(path))
+    return _validated(config_environment.apply(root, environ))
 
 
 def parse(text: str, name: str) -> Config:
-    """The configuration in a YAML text; `name` is what errors call it.
+    """The configuration in a YAML text; `name` is what errors call it. The environment has no part in it.
 
     Raises:
         ConfigError: It is no YAML, or says something that is not allowed.
     """
+    return _validated(_root(text, name)).config
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a folder that are read, in order.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    found = sorted(_candidates(folder), key=lambda file: file.name)
+    if not found:
+        raise ConfigError(f"{folder}: no {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} file stands there")
+    return found
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for file in folder.iterdir():
+        if file.suffix in SUFFIXES and not file.name.startswith(".") and not file.is_dir():
+            yield file
+
+
+def _text(path: Path) -> str:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text) if root is not None else {}
-    except yaml.YAMLError as error:
-        raise ConfigError(_not_yaml(name, error)) from error
-    if root is not None:
-        _refuse_repeats(root, name)
-    if not isinstance(data, dict):
-        raise ConfigError(f"{name}:1: a mapping of sections is wanted (kafka:, store:, …)")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not text in UTF-8 (byte {error.start})") from error
+
+
+def _root(text: str, name: str) -> yaml.MappingNode:
+    return compose(text, name) or yaml.MappingNode("tag:yaml.org,2002:map", [], mark_of(name))
+
+
+def _validated(root: yaml.MappingNode) -> Loaded:
+    data = plain(root)
     try:
-        return Config.model_validate(data)
+        return Loaded(Config.model_validate(data), root)
     except ValidationError as error:
-        lines = [f"{name}:{_line(root, e['loc'])}: {_explain(e)}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
-
-
-def _not_yaml(name: str, error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{name}:{error.problem_mark.line + 1}: not YAML: {error.problem}"
-    return f"{name}: not YAML: {str(error).splitlines()[0]}"
-
-
-def _refuse_repeats(node: yaml.Node, name: str) -> None:
-    """A key given twice is a mistake; YAML's own reader would silently take the second."""
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise ConfigError(f"{name}:{line}: `{key.value}` stands here and on line {seen[key.value]}")
-            seen[key.value] = line
-            _refuse_repeats(value, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_repeats(value, name)
-
-
-def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
-    """The line of the deepest part of `loc` that stands in the file."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _explain(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] in {"extra_forbidden", "invalid_key"}:
-        *parents, unknown = error["loc"]
-        allowed = _fields(Config, parents)
-        near = difflib.get_close_matches(str(unknown), allowed, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(allowed)}"
-        return f"`{where}` is not a setting; {hint}"
-    if error["type"] == "missing":
-        return f"`{where}` is missing"
-    if error["type"] == "value_error":
-        said = error["msg"].removeprefix("Value error, ")
-        return f"`{where}`: {said}" if where else said  # it may be about two sections
-    if error.get("ctx", {}).get("class_name") == Secret.__name__:
-        return f"`{where}` must say where the secret is kept, `env: NAME` or `file: PATH`, not the secret itself"
-    wanted = _WANTED.get(error["type"]) or error["msg"].removeprefix("Input should be ")
-    found = "nothing" if error["input"] is None else repr(error["input"])
-    return f"`{where}` must be {wanted}, found {found}"
-
-
-def _fields(model: Any, path: Sequence[str | int]) -> list[str]:
-    """Names of the settings of the section at `path`."""
-    for part in path:
-        field = model.model_fields.get(str(part)) if _is_model(model) else None
-        if field is None:
-            continue
-        options = getattr(field.annotation, "__args__", (field.annotation,))
-        model = next((option for option in options if _is_model(option)), model)
-    return list(model.model_fields)
-
-
-def _is_model(candidate: Any) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
+        raise ConfigError(told(error, root)) from None

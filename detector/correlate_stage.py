@@ -11,6 +11,7 @@ from detector import signals
 from detector.alerts import Alert
 from detector.checkpoints import Part
 from detector.correlation import Correlated, Correlator
+from detector.feedback import Feedback
 from detector.saving import Captured
 from detector.severity import Severity
 from detector.sinks.base import Batch
@@ -47,6 +48,18 @@ class CorrelateStage(Stage):
         self._on_closed = on_closed
         self._correlators: dict[Partition, tuple[Correlator, Watermarks]] = {}
 
+    def go_on_with(self, make: Callable[[], Correlator]) -> None:
+        """Correlate by another configuration from here on, with the incidents that there are.
+
+        Args:
+            make: Makes an empty second stage by the new configuration.
+        """
+        made = {partition: make() for partition in self._correlators}
+        for partition, (correlator, _) in self._correlators.items():
+            made[partition].restore(correlator.snapshot())
+        self._correlators = {p: (made[p], watermarks) for p, (_, watermarks) in self._correlators.items()}
+        self._make = make
+
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:  # noqa: ARG002
         """Step through the signals in the order of the topic."""
         batch = Batch()
@@ -56,6 +69,7 @@ class CorrelateStage(Stage):
                 self.positions[partition] = record.offset + 1
         if polled:
             self.shell.metrics.count_alerts(batch.alerts, time.time())
+            self.shell.metrics.count_alert_verdicts(batch.actions)
             self._gauge()
         return batch
 
@@ -69,6 +83,8 @@ class CorrelateStage(Stage):
         try:
             if isinstance(signal, Tick):
                 out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
+            elif isinstance(signal, Feedback):
+                out = correlator.judge(signal)
             else:
                 out = correlator.step(signal)
         except Exception:  # a finding that nobody thought of must not be met again after each restart
@@ -77,6 +93,8 @@ class CorrelateStage(Stage):
         batch.findings.extend(out.findings)
         batch.alerts.extend(out.alerts)
         batch.exposures.extend(out.exposures)
+        batch.adjustments.extend(out.adjustments)
+        batch.actions.extend(out.actions)
 
     def _gauge(self) -> None:
         counts: Counter[Severity] = Counter()

@@ -1,18 +1,21 @@
 """The event store of a running service: it may be away at the start, and is opened and made ready when it answers."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
 
 from detector.audit.door import Door
+from detector.auditing import seal_recorder
+from detector.bounded import within
 from detector.config import Config
 from detector.sinks.base import Batch, Noun, Refused, Sink, SinkUnavailable
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.store.client import Store, connect
 from detector.store.errors import StoreUnavailable
 from detector.store.migrate import migrate
+from detector.store.queries import stored_positions
 from detector.store.retention import apply as apply_retention
 
 log = structlog.get_logger(__name__)
@@ -43,7 +46,9 @@ def opened(url: str, config: Config) -> Store:
     try:
         for migration in migrate(store, cluster=config.store.cluster):
             log.info("store_migrated", version=migration.version, name=migration.name)
-        apply_retention(store, config.store.retention.model_dump(), cluster=config.store.cluster)
+        recorder = seal_recorder(config, store, anchored=url == config.store.url)
+        retention = config.store.retention.model_dump()
+        apply_retention(store, retention, cluster=config.store.cluster, recorder=recorder)
     except BaseException:
         store.close()
         raise
@@ -148,6 +153,7 @@ class EventStoreSink(Sink):
 
     name = "clickhouse"
     accepts: frozenset[Noun] = ClickHouseSink.accepts
+    batch = ClickHouseSink.batch
 
     def __init__(self, store: EventStore, make: Callable[[Store], Sink]) -> None:
         self._store = store
@@ -173,3 +179,27 @@ class EventStoreSink(Sink):
         self._closed = True
         if self._sink is not None:
             self._sink.close()
+
+
+class Stored:
+    """What the store has of a partition from an offset on; nothing is known of one that does not answer.
+
+    Args:
+        store: The store, if there is one.
+        patience: Seconds to wait for an answer.
+    """
+
+    def __init__(self, store: EventStore | None, patience: float) -> None:
+        self._store = store
+        self._patience = patience
+
+    def __call__(self, topic: str, partition: int, offset: int) -> Mapping[tuple[int, int], str]:
+        """By (offset, index in the message) the id of the event there, "" for a reject."""
+        store = self._store.opened if self._store is not None else None
+        if store is None:
+            return {}
+        try:
+            return within(self._patience, lambda: stored_positions(store.client, topic, partition, offset))
+        except Exception as error:  # noqa: BLE001 - writing twice is harmless, the store's views show no double
+            log.warning("stored_positions_unknown", why=str(error))
+            return {}

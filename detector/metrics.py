@@ -20,7 +20,9 @@ from prometheus_client import (
 
 from detector.alerts import Alert, Status
 from detector.events import KINDS, Reject
+from detector.feedback import Verdict
 from detector.findings import Finding
+from detector.records import OperatorAction
 from detector.scored import VERDICTS
 from detector.severity import SEVERITIES, Severity
 from detector.suppressions import KINDS as SUPPRESSION_KINDS
@@ -29,6 +31,7 @@ from detector.suppressions import kind_of
 STAGES: Final = ("decode", "score", "correlate", "write", "checkpoint")
 REJECT_REASONS: Final[tuple[str, ...]] = get_args(get_type_hints(Reject)["reason"])
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+RELOAD_OUTCOMES: Final = ("changed", "unchanged", "failed")
 
 _MINUTE, _HOUR = 60.0, 3600.0
 _LATENCY = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR)
@@ -117,6 +120,8 @@ class Metrics:
         for detector in detectors:
             for severity in SEVERITIES:
                 self.findings.labels(detector, severity)
+            for verdict in get_args(Verdict):
+                self.alert_verdicts.labels(detector, verdict)
         for kind in SUPPRESSION_KINDS:
             self.findings_suppressed.labels(kind)
         for reason in REJECT_REASONS:
@@ -125,6 +130,8 @@ class Metrics:
             self.open_incidents.labels(severity)
             for status in STATUSES:
                 self.alerts.labels(severity, status)
+        for outcome in RELOAD_OUTCOMES:
+            self.config_reloads.labels(outcome)
         for stage in STAGES:
             self.batch_seconds.labels(stage)
 
@@ -144,6 +151,12 @@ class Metrics:
         self.alerts = self._counter("alerts", "Versions of alerts made.", "severity", "status")
         self.alert_latency = self._histogram(
             "alert_latency_seconds", "From the event time of what raised an alert to its making.", _LATENCY
+        )
+        self.alert_verdicts = self._counter(
+            "alert_verdicts", "Verdicts of people on alerts, by the detectors they rest on.", "detector", "verdict"
+        )
+        self.adjustments = self._gauge(
+            "adjustments", "What verdicts on alerts say is to be told no more: how many known."
         )
         self.batch_seconds = self._histogram("batch_seconds", "Work on one batch.", _SHORT, "stage")
         self.batch_events = self._histogram("batch_events", "Events in one batch.", _SIZES)
@@ -175,6 +188,9 @@ class Metrics:
         self.principals = self._gauge("principals", "Principals held in memory.")
         self.principals_unreadable = self._counter(
             "principals_unreadable", "Principals forgotten because what was saved of them could not be read."
+        )
+        self.config_reloads = self._counter(
+            "config_reloads", "Reloads of the configuration that were tried.", "outcome"
         )
         self.config_reload_success = self._gauge("config_reload_success", "1 when the last reload worked.")
         self.config_reload_timestamp = self._gauge(
@@ -223,6 +239,13 @@ class Metrics:
             if alert.version == 1:
                 self.alert_latency.observe(max(0.0, now - alert.detected_at.timestamp()))
 
+    def count_alert_verdicts(self, actions: Iterable[OperatorAction]) -> None:
+        """Verdicts that count, by the detectors that their alerts rest on; those taken back stay counted."""
+        for action in actions:
+            if action.action == "verdict" and not action.details["refused"]:
+                for detector in action.details["detectors"]:
+                    self.alert_verdicts.labels(detector, action.details["verdict"]).inc()
+
     def set_open_incidents(self, counts: Mapping[Severity, int]) -> None:
         """How many incidents are open; a severity that is not named has none."""
         for severity in SEVERITIES:
@@ -243,6 +266,11 @@ class Metrics:
         self.config_reload_success.set(worked)
         if worked:
             self.config_reload_timestamp.set(now)
+
+    def count_reload(self, outcome: str, now: float) -> None:
+        """A reload was tried at `now` (unix seconds); one that found nothing new worked, too."""
+        self.config_reloads.labels(outcome).inc()
+        self.set_reload(outcome != "failed", now)
 
     def sink(self, name: str) -> SinkMeter:
         """What the runner of this sink measures with.

@@ -1,15 +1,17 @@
-"""/metrics, /healthz and /readyz over HTTP or HTTPS."""
+"""/metrics, /healthz and /readyz over HTTP or HTTPS, and what a service may be asked for besides, by POST."""
 
 import hmac
+import ipaddress
 import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RELOAD_PATH: Final = "/-/reload"
+
 Check = Callable[[], tuple[bool, Sequence[str]]]
 """Is it so? And when not, the reasons."""
+
+Post = Callable[[bytes], tuple[int, Sequence[str]]]
+"""What was sent -> a status of HTTP, and lines of text."""
+
+NO_POSTS: Final[Mapping[str, Post]] = {}
+
+# Of what is sent, so many bytes are read; more is refused.
+BODY_MOST: Final = 64 << 10
 
 
 def always() -> tuple[bool, Sequence[str]]:
@@ -37,6 +49,7 @@ class MonitoringServer:
     `/healthz` answers 200 while the process does its work (else: restart it), `/readyz` while it can do it
     (else: don't count on it); otherwise 503 with the reasons, one a line. With a token, `/metrics` and the reasons
     are for those who send it (`Authorization: Bearer …`); the probes' status is for everybody, as kubelets send none.
+    What is asked by POST is for those who send the token, and for this machine alone where none is asked for.
 
     Args:
         registry: what `/metrics` shows.
@@ -44,6 +57,7 @@ class MonitoringServer:
         port: port to listen on; 0 takes a free one, see `port`.
         healthy: the check behind `/healthz`; called on a server thread.
         ready: the check behind `/readyz`; called on a server thread.
+        posts: what may be asked for by POST, by its path; called on a server thread.
         tls: the context to serve HTTPS with; None serves HTTP.
         token: the bearer token; None asks for none.
 
@@ -51,7 +65,7 @@ class MonitoringServer:
         OSError: the address can't be listened on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one a page or a setting
         self,
         registry: CollectorRegistry,
         address: str = "127.0.0.1",
@@ -59,10 +73,12 @@ class MonitoringServer:
         *,
         healthy: Check = always,
         ready: Check = always,
+        posts: Mapping[str, Post] = NO_POSTS,
         tls: ssl.SSLContext | None = None,
         token: str | None = None,
     ) -> None:
         app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready}, token)
+        app = _with_posts(app, posts, token)
         server = _Server6 if ":" in address else _Server
         try:
             self._server = make_server(address, port, app, server, _Handler)
@@ -153,6 +169,34 @@ def _application(metrics: "WSGIApplication", checks: dict[str, Check], token: st
         return _text(start_response, status, reasons if reasons and known else ["ok" if good else "no"])
 
     return application
+
+
+def _with_posts(application: "WSGIApplication", posts: Mapping[str, Post], token: str | None) -> "WSGIApplication":
+    def with_posts(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        post = posts.get(environ.get("PATH_INFO", ""))
+        if post is None:
+            return application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "POST":
+            return _text(start_response, "405 Method Not Allowed", ["to be asked by POST"], [("Allow", "POST")])
+        if token is not None and not _bears(environ, token):
+            lines = ["a bearer token is asked for"]
+            return _text(start_response, "401 Unauthorized", lines, [("WWW-Authenticate", "Bearer")])
+        if token is None and not _is_local(environ):
+            return _text(start_response, "403 Forbidden", ["from this machine only, or with a token (`metrics.token`)"])
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > BODY_MOST:
+            return _text(start_response, "413 Content Too Large", [f"at most {BODY_MOST} bytes are read"])
+        status, told = post(environ["wsgi.input"].read(int(length)))
+        return _text(start_response, f"{status} {HTTPStatus(status).phrase}", told)
+
+    return with_posts
+
+
+def _is_local(environ: "WSGIEnvironment") -> bool:
+    """Whether a program of this machine asks; not a page that somebody looks at in a browser here."""
+    address = ipaddress.ip_address(environ["REMOTE_ADDR"].partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback and "HTTP_ORIGIN" not in environ
 
 
 def _bears(environ: "WSGIEnvironment", token: str) -> bool:

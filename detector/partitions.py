@@ -71,6 +71,10 @@ class PartitionState:
         self._published_saved: PeerSummary | None = None
         """What the last capture held."""
 
+    def settle_by(self, settings: ScoringSettings) -> None:
+        """Go on with other event-time rules; the bounds of the memory stay as they are."""
+        self._settings = settings
+
     def admit(self, envelope: Envelope) -> tuple[Event, Literal["scored", "late", "future", "duplicate"]]:
         """The event, under the id that it goes by, and what the event-time rules say of it; moves the watermark."""
         event, settings = envelope.event, self._settings

@@ -45,14 +45,18 @@ def made_by(detectors: Sequence[Detector[Any]]) -> str:
 
 
 class PrincipalRows:
-    """Turns principals into rows and back; the states of detectors that don't run are passed over.
+    """Turns principals into rows and back; the states of detectors that it does not know are passed over.
 
     Args:
-        detectors: Those that run, by name.
+        detectors: Those that run, and those whose states are to be kept meanwhile, by name.
     """
 
     def __init__(self, detectors: Mapping[str, Detector[Any]]) -> None:
         self._detectors = detectors
+
+    def adopt(self, other: "PrincipalRows") -> None:
+        """Go on with the detectors of another, which read and write the same states."""
+        self._detectors = other._detectors
 
     def dump(self, principal: PrincipalState | Packed) -> list[Any]:
         """The row as plain data: its fields in the order of `_Row`."""

@@ -11,7 +11,7 @@ class ConfigVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     `hash` is the SHA-256 of `body` (64 hexadecimal digits), of which findings and alerts carry the first 16 as
     `config`. `first_seen` is when the writer first ran under it, by its own clock. `version` is the program's, `source`
-    how it came into force ("start").
+    how it came into force ("start", "reload").
     """
 
     hash: str

@@ -73,6 +73,17 @@ class ScoreStage(Stage):
         self._reasons: Counter[str] = Counter()
         self._passed_over: Counter[str] = Counter()
 
+    def go_on_with(self, scoring: Scoring, decoder: Decoder | DecoderByTopic, attention: float) -> None:
+        """Judge by another configuration from here on, with all that is known; events that wait are read already.
+
+        Args:
+            scoring: A first stage by the new configuration, empty.
+            decoder: Makes events of the records that are read from now on.
+            attention: Seconds after a finding for which correlation is told of passing time.
+        """
+        scoring.take_over(self.scoring)
+        self.scoring, self._decoder, self._ticker.attention = scoring, decoder, attention
+
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
         """Queue what was polled; score all that no other partition can still precede."""
         for partition, records in polled.items():

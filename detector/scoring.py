@@ -9,17 +9,21 @@ from typing import Any, Final
 import msgspec
 
 from detector.approvals import ControlSettings, stopped_after
-from detector.budget import BudgetSettings, PastScores, Thresholds
+from detector.budget import BudgetSettings, Thresholds
 from detector.charter import Charters
+from detector.counting import count_tests
 from detector.detectors.base import Context, Detector, flags
-from detector.events import KINDS, Envelope, Event, Kind
+from detector.events import Envelope, Event, Kind
 from detector.findings import Finding
 from detector.habits import HabitPriors
+from detector.in_force import InForce, Overrides, by_kind
 from detector.knowledge import Knowledge
+from detector.overrides import Override
 from detector.partitions import PartitionState, ScoringSettings
 from detector.peers import Priors
 from detector.principal_rows import PrincipalRows, made_by
-from detector.principals import Capture, HourlyTest, PrincipalState, UnreadablePrincipal
+from detector.principals import Capture, PrincipalState, UnreadablePrincipal
+from detector.rebaseline import ORDER, Rebaseline
 from detector.scored import UNREMARKABLE, Scored
 from detector.suppressions import Suppressions, is_accepted
 
@@ -39,10 +43,12 @@ class Scoring:
         budget: How many false alerts a day are looked at.
         suppressions: The operator's lists of destinations, and what findings are marked by.
         control: Whose control events count.
+        overrides: What holds for some principals or hours instead; in order, the first counts.
         config: The configuration that findings say they were made under; "" if they don't.
+        dormant: Detectors that don't run, and whose states are kept as they are until they do.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one a section of the configuration
         self,
         detectors: Sequence[Detector[Any]],
         settings: ScoringSettings | None = None,
@@ -50,22 +56,24 @@ class Scoring:
         budget: BudgetSettings | None = None,
         suppressions: Suppressions | None = None,
         control: ControlSettings | None = None,
+        overrides: Sequence[Override] = (),
         config: str = "",
+        dormant: Sequence[Detector[Any]] = (),
     ) -> None:
         self._settings = settings or ScoringSettings()
         self._charters = charters or Charters()
         self._suppressions = suppressions or Suppressions()
         self._control = control or ControlSettings()
         self._config = config
-        self._rows = PrincipalRows({detector.name: detector for detector in detectors})
-        self._made_by = made_by(detectors)
-        self._by_kind: Mapping[Kind, tuple[tuple[str, Detector[Any]], ...]] = {
-            kind: tuple((d.name, d) for d in detectors if kind in d.kinds) for kind in KINDS
-        }
+        self._rows = PrincipalRows({detector.name: detector for detector in (*detectors, *dormant)})
+        self._made_by = made_by([*detectors, *dormant])
+        self._by_kind = by_kind(detectors)
+        self._overrides = Overrides(overrides, detectors) if overrides else None
         self._suspicious = {d.name for d in detectors if type(d).suspects is not Detector.suspects}
         self._partitions: dict[tuple[str, int], PartitionState] = {}
         self._budget = budget or BudgetSettings()
         self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
+        self._rebaseline = Rebaseline(detectors)
         self._knowledge = Knowledge(Priors(), Thresholds(self._budget, self._channels), HabitPriors())
         self._restored_version = 0.0
 
@@ -84,6 +92,34 @@ class Scoring:
         """Event time (unix seconds) that all partitions have reached; 0 before the first event."""
         reached = [state.watermark for state in self._partitions.values() if state.watermark > float("-inf")]
         return min(reached, default=0.0)
+
+    def take_over(self, other: "Scoring") -> None:
+        """Go on where another stage stands, by this one's detectors and rules; the other is not to be used again.
+
+        The partitions stay as they are, and so does what a capture under way will give. The detectors' `shaping`
+        settings and the bounds of the memory must be the same in both.
+        """
+        other._rows.adopt(self._rows)
+        self._rows, self._partitions = other._rows, other._partitions
+        for state in self._partitions.values():
+            state.settle_by(self._settings)
+        known = other._knowledge
+        self._knowledge = Knowledge(known.priors, known.thresholds.under(self._budget, self._channels), known.habits)
+        self._restored_version = other._restored_version
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What of the peers is in force: read-only."""
+        return self._knowledge
+
+    def remembered(self, principal: str) -> PrincipalState | None:
+        """What is remembered of a principal, as it stands, to be looked at; None if it is not known.
+
+        Raises:
+            ValueError, TypeError, KeyError: It was restored, and can't be read.
+        """
+        found = (state.principals.look(principal) for _, state in sorted(self._partitions.items()))
+        return next((known for known in found if known is not None), None)
 
     def open(
         self,
@@ -142,9 +178,10 @@ class Scoring:
         context.vouched = vouched
         context.charter = self._charters.of(principal.id, role)
         self._hear(event, state, context)
-        findings = self._judge(event, principal, context)
+        in_force = None if self._overrides is None else self._overrides.at(principal.id, role, now)
+        findings = self._judge(event, principal, context, in_force)
         if context.tests:
-            self._count_tests(context, sums.tests)
+            count_tests(context, sums.tests)
         hour = now // 3600.0
         if hour > principal.active_hour and event.kind in WORK:
             principal.active_hour = hour
@@ -176,28 +213,6 @@ class Scoring:
             self._knowledge = Knowledge(priors, tests, HabitPriors(summary.habits for summary in in_order))
         else:
             self._knowledge = Knowledge(priors, known.thresholds, known.habits)
-
-    @staticmethod
-    def _count_tests(context: Context, past: PastScores) -> None:
-        """Note the scores of an event; the highest of an hour is one test, counted when the hour is over.
-
-        Of tests beyond the limit one counts for each principal and day: who is told all day is one cause, and
-        must not move the threshold of its peers.
-        """
-        principal, hour = context.principal, context.now // 3600.0
-        for channel, score, beyond in context.tests:
-            test = principal.tests.get(channel)
-            if test is not None and score <= test.score and hour <= test.hour:
-                continue
-            if test is None:
-                principal.tests[channel] = HourlyTest(hour, score, beyond)
-            elif hour > test.hour:
-                day = test.hour // 24.0
-                if not (test.beyond and test.told_on == day):
-                    past.learn(principal.role, channel, test.score)
-                principal.tests[channel] = HourlyTest(hour, score, beyond, day if test.beyond else test.told_on)
-            else:
-                principal.tests[channel] = test._replace(score=score, beyond=beyond or test.beyond)
 
     def _principal_or_anew(self, state: PartitionState, event: Event, now: float) -> tuple[PrincipalState, str]:
         """The principal's state; of one that can't be read a new one, which stays under a stop, and the reason."""
@@ -232,6 +247,8 @@ class Scoring:
             context.heard = self._control.hears(event)
             if context.heard:
                 principal.ledger.record(event, context.now)
+                if event.action == ORDER:
+                    self._rebaseline.obey(event, principal)
             state.principals.pin(principal, stopped_after(event, principal.pinned, heard=context.heard))
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)
@@ -241,11 +258,15 @@ class Scoring:
             if context.answer == "approved":
                 principal.ledger.use(event)
 
-    def _judge(self, event: Event, principal: PrincipalState, context: Context) -> tuple[Finding, ...]:
-        states, suspicious, suspect = principal.states, self._suspicious, False
+    def _judge(
+        self, event: Event, principal: PrincipalState, context: Context, in_force: InForce | None
+    ) -> tuple[Finding, ...]:
+        states, suspicious, suspect, running = principal.states, self._suspicious, False, self._by_kind
+        if in_force is not None:
+            running, context.limits = in_force.by_kind, in_force.limits
         concerned: list[tuple[str, Detector[Any], Any]] = []
         found: list[Finding] = []
-        for name, detector in self._by_kind[event.kind]:
+        for name, detector in running[event.kind]:
             state = states.get(name)
             if state is None:
                 state = states[name] = detector.new_state()
@@ -254,7 +275,7 @@ class Scoring:
         for name, detector, state in concerned:
             told = detector.detect(event, state, context)
             if told:
-                found += [self._marked(finding, event) for finding in told]
+                found += [self._marked(finding, event, in_force) for finding in told]
             if name in suspicious and detector.suspects(event, state, context):
                 suspect = True
         context.suspect = suspect or (bool(found) and flags(one for one in found if not is_accepted(one)))
@@ -262,8 +283,10 @@ class Scoring:
             detector.learn(event, state, context, found)
         return tuple(found)
 
-    def _marked(self, finding: Finding, event: Event) -> Finding:
+    def _marked(self, finding: Finding, event: Event, in_force: InForce | None) -> Finding:
         marked = self._suppressions.mark(finding, event)
+        if in_force is not None and (names := in_force.names.get(finding.detector)):
+            marked = msgspec.structs.replace(marked, evidence={**finding.evidence, "overrides": names})
         return msgspec.structs.replace(marked, config=self._config) if self._config else marked
 
     def snapshot(self, partition: tuple[str, int]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a person sees on a terminal: tables of alerts, of configuration, of topics."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -12,7 +13,6 @@ from detector.alerts import Alert
 from detector.demo import Outcome
 from detector.replay import Replayed
 from detector.severity import Severity
-from detector.suppressions import Mute
 from detector.topics import TopicReport
 from detector.wording import duration, listing, number, plural, printable
 
@@ -112,27 +112,12 @@ def topics_table(reports: Iterable[TopicReport]) -> Table:
     return table
 
 
-def settings_table(plain_config: Mapping[str, Any]) -> Table:
-    """Every setting by its dotted name."""
-    table = Table("Setting", "Value", title="Effective configuration", title_justify="left")
-    for name, value in _flat(plain_config, ""):
-        table.add_row(plain(name), plain(str(value)))
-    return table
-
-
-def expired_mute(mute: Mute) -> Text:
-    """That a mute no longer holds, and whom to ask."""
-    day = f"{mute.expires:%Y-%m-%d %H:%M %Z}"
-    text = f"mute {mute.name} ({mute.owner}) expired on {day} and silences nothing newer: renew it or take it out"
+def expired(kind: str, name: str, owner: str | None, expires: datetime) -> Text:
+    """That a mute or an override no longer holds, and whom to ask."""
+    whose = f" ({owner})" if owner else ""
+    since, does = f"{expires:%Y-%m-%d %H:%M %Z}", "silences" if kind == "mute" else "changes"
+    text = f"{kind} {name}{whose} expired on {since} and {does} nothing newer: renew it or take it out"
     return Text(plain(text).plain, style="yellow")
-
-
-def _flat(value: Any, prefix: str) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, part in value.items():
-            yield from _flat(part, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, value
 
 
 PIPE_WIDTH: Final = 120

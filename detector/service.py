@@ -4,41 +4,41 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 import structlog
 
-from detector import VERSION, assembly, chains
+from detector import VERSION, assembly, chains, deliveries
+from detector.adjustments import Adjustments
 from detector.alerts import Alert
-from detector.auditing import LinkedStore, anchor_sink
-from detector.bounded import within
+from detector.api import FEEDBACK_PATH, FeedbackApi
 from detector.checkpoints import CheckpointStore
 from detector.config import Config
+from detector.config_watch import FileWatch
 from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY as DETECTORS
-from detector.event_store import EventStore, EventStoreSink, opened
+from detector.event_store import EventStore, EventStoreSink, Stored, opened
+from detector.feedback import Feedback
 from detector.formats import REGISTRY as FORMATS
-from detector.http_settings import http_options
 from detector.kafka_settings import client_settings
 from detector.metrics import Metrics
-from detector.monitoring import MonitoringServer, server_context
+from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
 from detector.outputs import Outputs
-from detector.renderings import RENDERINGS
+from detector.reloading import LOOK_SECONDS, Reloader, ReloadLoop
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
-from detector.sinks.kafka import KafkaSink
 from detector.sinks.refusals import ToRejects
 from detector.sinks.runner import DEFAULT_LIMITS, Limits, SinkRunner, ignore_refused
-from detector.sinks.webhook import WebhookSink
+from detector.sources.adjustments import AdjustmentsReader
 from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener
 from detector.stages import Stage, StageShell
-from detector.store.queries import stored_positions
 from detector.suppressions import expired
 from detector.ticks import Ticker
 
@@ -59,7 +59,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     signal to the end of the process, whatever hangs: less than the 30 s that Kubernetes gives it. `grace` is the
     part of it in which partitions that are given up wait for the sinks. A loop that has not come round for `stuck`
     is told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store
-    may take `store` to open before the service begins without it, or to tell what it holds.
+    may take `store` to open before the service begins without it, or to tell what it holds; what `verdicts` on alerts
+    changed may take as long to read as it says. The configuration's files are looked at every `look`.
     """
 
     consumer: ConsumerSettings = ConsumerSettings()
@@ -69,6 +70,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     stuck: float = 120.0
     state: float = 60.0
     store: float = 10.0
+    verdicts: float = 10.0
+    look: float = LOOK_SECONDS
 
 
 PATIENT: Final = Patience()
@@ -81,23 +84,33 @@ class Service:
         config: What to run with.
         stage: Which stages run in this process.
         patience: How long it waits for what.
+        path: Where the configuration was read from, and is again at a reload; None if from the environment alone.
+        watch: What looks whether the files have changed; None: nobody does.
 
     Raises:
         StoreError, ConfigError, CheckpointError: Something that the service needs can't be had as it is configured.
     """
 
-    def __init__(self, config: Config, stage: StageName = "both", patience: Patience = PATIENT) -> None:
+    def __init__(
+        self,
+        config: Config,
+        stage: StageName = "both",
+        patience: Patience = PATIENT,
+        path: Path | None = None,
+        watch: FileWatch | None = None,
+    ) -> None:
         self._config = config
         self._patience = patience
         self._names: list[str] = ["score", "correlate"] if stage == "both" else [stage]
         self._client = client_settings(config.kafka)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
+        self._adjustments = Adjustments()
         url = config.store.url
         self._store = EventStore(lambda: opened(url, config)) if url is not None else None
         if self._store is not None:
             self._store.open(patience.store)
-        sinks = self._sinks()
+        sinks = deliveries.sinks(config, self._client, self._store)
         self.metrics = Metrics(
             version=VERSION,
             formats=FORMATS,
@@ -108,9 +121,13 @@ class Service:
         for sink in sinks:
             self._runners[sink.name] = self._runner(sink)
         self._writers: list[ThreadPoolExecutor] = []
+        self._stored = Stored(self._store, patience.store)
         self._stages = [self._stage(name) for name in self._names]
+        self._reloader = Reloader(config, path, self._stages, adjustments=self._adjustments, metrics=self.metrics)
+        self._reloads = ReloadLoop(self._reloader.reload, self._stop, watch, patience.look)
         self.metrics.set_reload(worked=True, now=time.time())
         self.metrics.checkpoint_age.set_function(self._checkpoint_age)
+        self.metrics.adjustments.set_function(lambda: len(self._adjustments))
         self.metrics.ready.set_function(lambda: self._ready()[0])
         self.metrics.healthy.set_function(lambda: self._healthy()[0])
 
@@ -123,14 +140,17 @@ class Service:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, lambda *_: self._reloads.ask())
         with self._monitoring() as monitoring:
-            log.info("service_started", stages=self._names, metrics=f"{monitoring.address}:{monitoring.port}")
+            where = f"{monitoring.address}:{monitoring.port}"
+            log.info("service_started", stages=self._names, metrics=where, pid=os.getpid())
             for mute in expired(self._config.mutes, datetime.now(UTC)):
                 log.warning("mute_expired", mute=mute.name, owner=mute.owner, expired=mute.expires.isoformat())
             for runner in self._runners.values():
                 runner.start()
+            self._read_adjustments()
             threads = [threading.Thread(target=self._guard, args=(s,), name=s.name) for s in self._stages]
-            for thread in threads:
+            for thread in (*threads, self._reloads):
                 thread.start()
             self._stop.wait()
             with self._deadline() as until:
@@ -141,6 +161,15 @@ class Service:
             raise self._failure
         log.info("service_ended")
 
+    def _read_adjustments(self) -> None:
+        """Learn what verdicts said before, and follow what they will say."""
+        if "score" in self._names:
+            topic, put = self._config.kafka.topics.adjustments, self._adjustments.put
+            reader = AdjustmentsReader(self._client, topic, put, self._stop)
+            reader.start()
+            if not reader.wait(self._patience.verdicts):
+                log.warning("adjustments_unknown", topic=topic, why=reader.trouble or "they take long to read")
+
     def _monitoring(self) -> MonitoringServer:
         where = self._config.metrics
         return MonitoringServer(
@@ -149,9 +178,18 @@ class Service:
             where.port,
             healthy=self._healthy,
             ready=self._ready,
+            posts={RELOAD_PATH: self._reload, FEEDBACK_PATH: FeedbackApi(self._hand_over).post},
             tls=server_context(where.cert_file, where.key_file) if where.cert_file and where.key_file else None,
             token=where.token.reveal() if where.token is not None else None,
         )
+
+    def _reload(self, _: bytes) -> tuple[int, Sequence[str]]:
+        reloaded = self._reloader.reload("request")
+        return 200 if reloaded.worked else 500, reloaded.lines
+
+    def _hand_over(self, said: Feedback) -> bool:
+        runner = self._runners["kafka"]
+        return runner.put(Batch(signals=[said])) and runner.flush(self._patience.verdicts)
 
     def _guard(self, stage: Stage) -> None:
         """A stage that fails ends the service: half a detector is worse than one that is restarted."""
@@ -214,33 +252,6 @@ class Service:
         limits, meter = self._patience.limits, self.metrics.sink(sink.name)
         return SinkRunner(sink, limits, meter=meter, on_refused=on_refused)
 
-    def _sinks(self) -> list[Sink]:
-        config, topics = self._config, self._config.kafka.topics
-        sinks: list[Sink] = [
-            KafkaSink(
-                self._client,
-                signals_topic=topics.findings,
-                alerts_topic=topics.alerts,
-                rejects_topic=topics.rejects,
-                encode_alert=RENDERINGS[config.kafka.alert_format],
-            )
-        ]
-        if self._store is not None:
-            chain = LinkedStore(config)
-            anchors = anchor_sink(config, chain, self._client)
-            # Closed after the store's, so that the last anchor is of the chain's end.
-            sinks += [anchors] if anchors is not None else []
-            sinks.append(EventStoreSink(self._store, chain.sink))
-        if config.alertmanager is not None:
-            to = config.alertmanager
-            http = http_options(to.ca_file, to.token)
-            sinks.append(AlertmanagerSink(to.url, heartbeat=to.heartbeat, http=http))
-        if config.webhook is not None:
-            secret, encode = config.webhook.secret.reveal().encode(), RENDERINGS[config.webhook.format]
-            http = http_options(config.webhook.ca_file)
-            sinks.append(WebhookSink(config.webhook.url, secret, http=http, encode=encode))
-        return sinks
-
     def _stage(self, name: str) -> Stage:
         config = self._config
         topics = [source.topic for source in config.read] if name == "score" else [config.kafka.topics.findings]
@@ -264,23 +275,13 @@ class Service:
         if name == "correlate":
             return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open, self._forget_open)
         ticker = Ticker(assembly.attention(config))
-        return ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), ticker, self._stored)
+        scoring = assembly.scoring(config, adjustments=self._adjustments)
+        return ScoreStage(shell, scoring, assembly.decoder_by_topic(config), ticker, self._stored)
 
     def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id
         settings = msgspec.structs.replace(self._patience.consumer, group_instance_id=instance)
         return lambda listener: KafkaSource(self._client, topics, group, listener, time.time, settings=settings)
-
-    def _stored(self, topic: str, partition: int, offset: int) -> Mapping[tuple[int, int], str]:
-        """What the store has from an offset on; nothing is known of one that does not answer."""
-        store = self._store.opened if self._store is not None else None
-        if store is None:
-            return {}
-        try:
-            return within(self._patience.store, lambda: stored_positions(store.client, topic, partition, offset))
-        except Exception as error:  # noqa: BLE001 - writing twice is harmless, the store's views show no double
-            log.warning("stored_positions_unknown", why=str(error))
-            return {}
 
     def _repeat_open(self, alerts: Sequence[Alert]) -> None:
         """After a restart Alertmanager is told again what is open."""

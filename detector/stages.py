@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Part
+from detector.errands import Errands
 from detector.metrics import Metrics
 from detector.outputs import Outputs
 from detector.saving import Captured, Saving
@@ -80,6 +81,14 @@ class Stage(ABC):
         self._connected_at = float("inf")
         self._restored: set[Partition] = set()
         self.checkpointed_at = self.turned_at = time.monotonic()
+        self._errands = Errands()
+
+    def between_batches(self, change: Callable[[], None]) -> threading.Event:
+        """Have something changed on the stage's own thread, before it reads on; returns what is set once it is.
+
+        A checkpoint follows soon: what is read before it is not judged anew after a crash by what was changed.
+        """
+        return self._errands.give(change)
 
     def trouble(self) -> str | None:
         """Why the stage is not at work; None while it is, be it as a standby without partitions."""
@@ -111,6 +120,8 @@ class Stage(ABC):
 
     def _turn(self, source: KafkaSource) -> None:
         self.turned_at = time.monotonic()
+        if self._errands.run():
+            self._checkpoint_due = time.monotonic()
         self.shell.outputs.retry()
         polled = source.poll(0.0 if self._saving is not None and self._saving.encoding else POLL_SECONDS)
         self.shell.metrics.count_messages(polled)

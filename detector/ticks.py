@@ -27,13 +27,13 @@ class Ticker:
     """
 
     def __init__(self, attention: float) -> None:
-        self._attention = attention
+        self.attention = attention
         self._last = float("-inf")
         self._until = float("-inf")
 
     def found(self, time: float) -> None:
         """A finding was made at `time`."""
-        self._until = max(self._until, time + self._attention)
+        self._until = max(self._until, time + self.attention)
 
     def cross(self, time: float) -> float | None:
         """The full minute that `time` has passed since the last call, if anybody is waiting for it.

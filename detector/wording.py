@@ -1,6 +1,7 @@
 """How numbers and names are put into a sentence: the same everywhere, short, with units."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _UNPRINTABLE: Final = "\N{REPLACEMENT CHARACTER}"
@@ -77,6 +78,19 @@ def plural(count: float, one: str, many: str | None = None) -> str:
     ('1 person', '2,100 records')
     """
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
+    """What to say of a name that is not known: the one that was probably meant, or all there are.
+
+    >>> nearest("transfer_rates", ["transfer_rate", "behaviour"])
+    'did you mean `transfer_rate`?'
+    >>> nearest("colour", ["url", "every"])
+    'known are url, every'
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"{otherwise} {', '.join(known)}"
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,22 @@ from typing import Annotated
 import typer
 
 from detector import VERSION, screens
-from detector.cli import audit, audit_incident, audit_questions, audit_sql, formats, live, offline, store
+from detector.cli import (
+    audit,
+    audit_incident,
+    audit_questions,
+    audit_sql,
+    backtest,
+    configuring,
+    explain,
+    feedback,
+    formats,
+    live,
+    offline,
+    rebaseline,
+    store,
+    tune,
+)
 from detector.cli.common import FAILED, KNOWN
 
 app = typer.Typer(
@@ -19,7 +34,9 @@ app = typer.Typer(
 store_app = typer.Typer(help="The event store (ClickHouse, or chDB embedded).", no_args_is_help=True)
 for command in (
     *(live.run, offline.replay, offline.demo, offline.evaluate, offline.train),
-    *(live.produce, live.topics, live.check, formats.formats, formats.decode),
+    *(backtest.backtest, tune.tune, explain.explain, explain.baseline),
+    *(configuring.check, configuring.reload, feedback.feedback, rebaseline.rebaseline),
+    *(live.produce, live.topics, formats.formats, formats.decode),
 ):
     app.command()(command)
 store_app.command()(store.migrate)
@@ -30,6 +47,7 @@ app.add_typer(store_app, name="store")
 for question in (*audit_questions.COMMANDS, audit_incident.incident, audit_sql.sql):
     audit.app.command()(question)
 app.add_typer(audit.app, name="audit")
+app.add_typer(configuring.app, name="config")
 
 
 @app.callback(invoke_without_command=True)

@@ -11,11 +11,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from detector import screens
 from detector.audit.answer import AuditError
 from detector.auditing import LinkedStore, anchor_sink
+from detector.backtest.workers import PlayError
 from detector.checkpoints import CheckpointError
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.event_store import open_store
 from detector.formats import REGISTRY as FORMATS
+from detector.judging import FeedbackError
 from detector.model_file import ModelError
 from detector.produce import ProduceError
 from detector.sinks.base import Sink, SinkUnavailable
@@ -30,8 +32,10 @@ KNOWN: Final = (
     AuditError,
     CheckpointError,
     ConfigError,
+    FeedbackError,
     ModelError,
     OSError,
+    PlayError,
     ProduceError,
     SinkUnavailable,
     SourceError,
@@ -42,7 +46,10 @@ KNOWN: Final = (
 """Exceptions that tell a person what is wrong and what to do: shown in one line, without a traceback."""
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration (YAML); every setting has a default.")
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Configuration: a YAML file, or a folder of them; every setting has a default."
+    ),
 ]
 FilesArgument = Annotated[list[str], typer.Argument(help="NDJSON files, plain or .gz; - for standard input.")]
 

@@ -1,7 +1,7 @@
-"""Commands around the running service: run, produce, topics, check, store."""
+"""Commands around the running service: run, produce, topics."""
 
 import logging
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,15 +10,15 @@ from rich.progress import Progress, TextColumn
 from detector import screens
 from detector.cli.common import FAILED, ConfigOption, FilesArgument
 from detector.config_file import load
-from detector.config_versions import effective
+from detector.config_watch import FileWatch
 from detector.kafka_settings import client_settings
 from detector.logs import log_to_stderr
 from detector.produce import Pace
 from detector.produce import produce as publish
 from detector.publishing import key_of, lines, time_of
 from detector.service import Service, StageName
-from detector.suppressions import expired
 from detector.topics import TopicPlan, create_topics
+from detector.workers import Supervisor, plan, spawn, write_targets
 
 
 def run(
@@ -26,14 +26,35 @@ def run(
     stage: Annotated[
         StageName, typer.Option(help="Run both stages, or one of them (for splitting over processes).")
     ] = "both",
+    watch: Annotated[bool, typer.Option(help="Reload the configuration when its files change.")] = True,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the partitions, on this machine.")] = 1,
+    targets: Annotated[
+        Path | None, typer.Option(help="File to list the workers in, for Prometheus' file_sd_configs.")
+    ] = None,
+    worker: Annotated[int | None, typer.Option(hidden=True, help="Its number, if it is one of several.")] = None,
 ) -> None:
     """Run the service: Kafka in, findings and alerts out, until SIGTERM or Ctrl-C.
 
     On a signal it flushes its sinks, saves its state, commits, leaves the group and exits with 0. After a
-    crash it goes on from its last checkpoint; nothing is lost, nothing counted twice.
+    crash it goes on from its last checkpoint; nothing is lost, nothing counted twice. It reloads its configuration
+    on SIGHUP, by `detector reload`, and when the files change.
+
+    With several workers, each serves its metrics on a port of its own, counted on from `metrics.port`; one that ends
+    is begun again. The event store must then be a server.
     """
-    log_to_stderr(logging.INFO)
-    Service(load(config), stage).run()
+    log_to_stderr(logging.INFO, worker=worker)
+    if workers > 1 or targets is not None:
+        raise typer.Exit(_supervise(config, stage, workers, targets, watch=watch))
+    files = FileWatch(config) if config is not None and watch else None  # before they are read: no change is missed
+    Service(load(config), stage, path=config, watch=files).run()
+
+
+def _supervise(config: Path | None, stage: StageName, count: int, targets: Path | None, *, watch: bool) -> int:
+    plans = plan(load(config), count)
+    if targets is not None:
+        write_targets(targets, plans)
+    arguments = ["--stage", stage, *([] if watch else ["--no-watch"])]
+    return Supervisor(plans, spawn([*arguments, *(["--config", str(config)] if config is not None else [])])).run()
 
 
 def produce(
@@ -84,17 +105,10 @@ def topics(
         findings=names.findings,
         alerts=names.alerts,
         rejects=names.rejects,
+        adjustments=names.adjustments,
         anchors=settings.audit.anchor_topic,
         partitions=partitions,
         replication_factor=replication,
     )
     reports = create_topics(client_settings(settings.kafka), plan)
     screens.stderr().print(screens.topics_table(reports))
-
-
-def check(config: ConfigOption = None) -> None:
-    """Validate a configuration and show it as it takes effect; secrets show only by where they are kept."""
-    settings = load(config)
-    screens.stdout().print(screens.settings_table(effective(settings)))
-    for mute in expired(settings.mutes, datetime.now(UTC)):
-        screens.stderr().print(screens.expired_mute(mute))

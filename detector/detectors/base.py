@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from detector.approvals import Answer
+from detector.budget import Limit
 from detector.charter import NOTHING, Charter
 from detector.endpoints import Endpoint, endpoints
 from detector.events import Actor, Event, Kind, Target, Zone
@@ -26,6 +27,8 @@ StateT = TypeVar("StateT")
 OWASP_AGENTIC: Final = "OWASP-ASI-2026"
 ATLAS: Final = "ATLAS-5"
 ATTACK: Final = "ATTACK-18"
+
+NO_LIMITS: Final[Mapping[str, Limit]] = {}
 
 
 class DetectorSettings(BaseModel):
@@ -49,12 +52,13 @@ class Context:
     and whether it was beyond. `amounts` is what flowed, once somebody asked (`flows.amounts`); `step` the name of the
     action and its surprise where it was judged (`behaviour`).
     `vouched` is the zone that the source told of a destination that the operator's own list approves; None
-    for any other.
+    for any other. `limits` are those that an operator set by channel: the budget has no say in them, nor a use for
+    their tests. `noted` takes down each channel's scores as they are, where somebody listens.
     """
 
     __slots__ = (
-        "amounts", "answer", "charter", "group", "habits", "heard", "novelty", "now", "own_habits", "principal",
-        "priors", "reached", "step", "suspect", "tests", "thresholds", "vouched",
+        "amounts", "answer", "charter", "group", "habits", "heard", "limits", "noted", "novelty", "now",
+        "own_habits", "principal", "priors", "reached", "step", "suspect", "tests", "thresholds", "vouched",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +76,8 @@ class Context:
         self.heard = True
         self.suspect = False
         self.vouched: Zone | None = None
+        self.limits: Mapping[str, Limit] = NO_LIMITS
+        self.noted: list[tuple[str, float]] | None = None
         self.reached: list[Endpoint] | None = None
         self.amounts: list[tuple[str, float]] | None = None
         self.step: tuple[str, float] | None = None
@@ -79,11 +85,14 @@ class Context:
         self.tests: list[tuple[str, float, bool]] = []
 
     def test(self, channel: str, score: float, starting_p: float) -> bool:
-        """Whether a score (-log10 of a p-value) is beyond the limit that the budget gives.
+        """Whether a score (-log10 of a p-value) is beyond the limit that the budget, or an operator, gives.
 
         Counts as a test, unless the act was approved: that says nothing about false alarms.
         """
-        limit = self.thresholds.limit(self.principal.role, channel, starting_p)
+        if self.noted is not None:
+            self.noted.append((channel, score))
+        own = self.limits.get(channel) if self.limits else None
+        limit = own or self.thresholds.limit(self.principal.role, channel, starting_p)
         beyond = score > limit.score
         if self.answer != "approved":
             # Gross outliers are cut: they must show that the limit is passed, not move it by their size. What
@@ -131,6 +140,12 @@ class Detector(ABC, Generic[StateT]):
     kinds: ClassVar[frozenset[Kind]]
     channels: ClassVar[tuple[str, ...]] = ()
     """What a statistical detector tests, each with its part of the budget of false alerts."""
+    levels: ClassVar[tuple[str, ...]] = ()
+    """Settings that are the probabilities below which it fires, where no channel's budget has a say."""
+    shaping: ClassVar[frozenset[str]] = frozenset()
+    """Settings that the shape of saved states depends on: neither overridden, nor changed by a reload."""
+    house_wide: ClassVar[frozenset[str]] = frozenset()
+    """Settings that hold for all principals alike for another reason: bounds of memory, a model's place."""
     Settings: ClassVar[type[DetectorSettings]] = DetectorSettings
 
     def __init__(self, settings: Any) -> None:
@@ -140,6 +155,13 @@ class Detector(ABC, Generic[StateT]):
     def for_examples(cls) -> Self:
         """The detector as its examples run it: with default settings, and a model of its own if it needs one."""
         return cls(cls.Settings())
+
+    def adjusted(self, settings: Any) -> Self:
+        """The same detector with other settings; it reads and learns the same states.
+
+        `shaping` and `house_wide` settings are the same in both.
+        """
+        return type(self)(settings)
 
     @abstractmethod
     def new_state(self) -> StateT:

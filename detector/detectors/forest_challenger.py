@@ -50,6 +50,9 @@ class ForestChallenger(Detector[Watched]):
     tags = (f"{OWASP_AGENTIC}:ASI10",)
     kinds = frozenset({"access", "transfer", "call", "permission", "publish", "delete", "auth"})
 
+    levels = ("p",)
+    house_wide = frozenset({"model"})
+
     class Settings(DetectorSettings):
         """The model of `forest_challenger`, and when it speaks."""
 
@@ -71,6 +74,10 @@ class ForestChallenger(Detector[Watched]):
     def for_examples(cls) -> Self:
         """The detector with a small forest made by hand, for its examples."""
         return cls(cls.Settings(), _example_forest())
+
+    def adjusted(self, settings: Settings) -> Self:
+        """The same forest with other settings."""
+        return type(self)(settings, self.forest)
 
     def new_state(self) -> Watched:
         """Nothing done yet."""

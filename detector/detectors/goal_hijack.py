@@ -84,6 +84,8 @@ class GoalHijack(StructDetector[Memory]):
     kinds = frozenset(KINDS) - {"control"}
     State = Memory
 
+    house_wide = frozenset({"sessions", "names"})
+
     class Settings(DetectorSettings):
         """Bounds of `goal_hijack`."""
 

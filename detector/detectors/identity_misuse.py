@@ -9,8 +9,8 @@ from pydantic import Field
 from detector.detectors.base import ATTACK, OWASP_AGENTIC, Context, Detector, DetectorSettings, Example
 from detector.detectors.familiar import DAY, Days, Familiar, count_day, others_flag, users
 from detector.detectors.identity_examples import EXAMPLES
-from detector.detectors.own_accounts import learn_account
-from detector.detectors.signs import Sign, client, container, network, signs
+from detector.detectors.own_accounts import ACCOUNT, learn_account
+from detector.detectors.signs import ATTRIBUTES, Sign, client, container, network, signs
 from detector.events import Event
 from detector.findings import Finding
 from detector.severity import Severity, at_least, worst
@@ -29,6 +29,7 @@ MOVED_LEAST: Final = 3
 _PARAMS: Final = NoveltyParams(capacity=32, half_life=180 * DAY)
 # What several of a kind and role do is how the house works, and noted.
 _USUAL: Final = frozenset({"entered", "one_factor"})
+_READ: Final = ATTRIBUTES | {ACCOUNT}
 
 
 class Uses:
@@ -74,6 +75,8 @@ class IdentityMisuse(Detector[Uses]):
     tags = (f"{OWASP_AGENTIC}:ASI03", f"{ATTACK}:T1078.004", f"{ATTACK}:T1550.001", f"{ATTACK}:T1552.005")
     kinds = frozenset({"access", "transfer", "call", "permission", "publish", "delete", "auth"})
 
+    levels = ("p",)
+
     class Settings(DetectorSettings):
         """Thresholds of `identity_misuse`."""
 
@@ -88,7 +91,7 @@ class IdentityMisuse(Detector[Uses]):
 
     def concerns(self, event: Event, state: Uses, context: Context) -> bool:  # noqa: ARG002
         """Only what its source told something about tells who acted."""
-        return bool(event.attributes)
+        return not _READ.isdisjoint(event.attributes)
 
     def detect(self, event: Event, state: Uses, context: Context) -> Iterator[Finding]:
         """One finding for all that is strange about who acted."""

@@ -58,6 +58,8 @@ class NewEndpoint(Detector[Seen]):
     tags = (f"{OWASP_AGENTIC}:ASI02", f"{ATLAS}:AML.T0086", f"{ATTACK}:T1567", f"{ATTACK}:T1530")
     kinds = frozenset({"access", "transfer", "call", "publish"})
 
+    levels = ("public_p", "external_p", "inside_p")
+
     class Settings(DetectorSettings):
         """Thresholds of `new_endpoint`: how improbable a new endpoint must be, by the zone it lies in."""
 

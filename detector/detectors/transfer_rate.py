@@ -65,6 +65,7 @@ class TransferRate(Detector[Flows]):
     )
     kinds = frozenset({"access", "transfer", "call", "publish"})
     channels = ("transfer_rate outside", "transfer_rate inside", "transfer_rate read")
+    shaping = frozenset({"season", "anchor"})
 
     class Settings(DetectorSettings):
         """Thresholds of `transfer_rate`, and what its baseline knows."""

@@ -15,15 +15,17 @@ CORE = {
     *("principals", "scored", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
     *("pipeline", "formats", "detectors", "reach", "extraction", "activity", "destinations", "suppressions"),
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
-    "integrity",
+    *("feedback", "adjustments", "judgements", "rebaseline"),
+    *("integrity", "overrides", "in_force", "hours", "counting"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {
     *("events", "findings", "alerts", "exposure_versions", "records", "severity", "signals", "ticks", "wording"),
+    "feedback",
     *("kafka_open", "integrity"),
 }
 CORE_LIBRARIES = {
-    *("msgspec", "pydantic", "river", "scipy", "models", "detector", "google", "opentelemetry"),
+    *("msgspec", "pydantic", "pydantic_core", "river", "scipy", "models", "detector", "google", "opentelemetry"),
     "cryptography",
 }
 NO_CLOCK_OR_IO = {"time", "os", "socket", "subprocess", "threading", "random", "secrets", "asyncio", "pathlib", "io"}

@@ -11,9 +11,10 @@ import pytest
 import structlog
 from rich.console import Console
 
-from detector import assembly, screens
+from detector import assembly, config_screen, screens
 from detector.approvals import ControlSettings, Issuer
 from detector.config import Config
+from detector.config_file import read
 from detector.events import Actor, Approval, Destination, Event, Permission, Target
 from detector.exposures import WINDOWS_MOST, ExposureLedger
 from detector.formats import REGISTRY
@@ -181,7 +182,8 @@ def test_a_terminal_only_prints_what_names_hold(width: int) -> None:
     console.print(screens.story(wicked_alert()))
     console.print(screens.plain(WICKED))
     console.print(screens.failure(ValueError(WICKED)))
-    console.print(screens.settings_table({"labels": {WICKED: WICKED}}))
+    wicked = Config.model_validate({"charters": {"roles": {WICKED: {"needs_approval": [WICKED]}}}})
+    console.print(config_screen.settings_table(read(None, {})._replace(config=wicked)))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert does_nothing(written)
     assert "[bold red]" in written.replace("\n", ""), "markup is shown, not obeyed"

@@ -13,7 +13,7 @@ from detector.config_reference import reference
 from detector.decoding import Decoder
 from detector.replay import Replay
 from detector.sources.files import FileSource
-from tests.support import measured
+from tests.support import desk, measured
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -36,6 +36,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": reference,
     "evaluation": measured.evaluation,
     "ablation": measured.ablation,
+    "backtest": desk.backtest,
+    "tune": desk.tune,
 }
 
 

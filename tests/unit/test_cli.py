@@ -24,7 +24,10 @@ from tests.support.service import DETECTOR
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_logs" / "inbox_deletion" / "events.ndjson.gz"
-COMMANDS = ["run", "replay", "demo", "evaluate", "train", "produce", "topics", "check", "store", "store migrate"]
+COMMANDS = [
+    *("run", "replay", "demo", "evaluate", "train", "backtest", "tune", "explain", "baseline"),
+    *("check", "reload", "feedback", "rebaseline", "produce", "topics", "store", "store migrate"),
+]
 BAD_LINE = b'{"id": "half an event"}'
 
 

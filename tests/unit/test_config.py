@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from detector.config import Config
 from detector.config_base import ConfigError, Secret
-from detector.config_file import load, parse
+from detector.config_file import load, parse, read
 from detector.config_reference import reference
 from detector.config_versions import effective
 from detector.detectors import REGISTRY
@@ -27,11 +27,33 @@ def golden() -> dict[str, tuple[str, str]]:
     return cases
 
 
+def read_case(text: str) -> Config:
+    """Read a configuration as a case of the golden file gives it: one file, or those of a folder and variables."""
+    if not text.startswith((">>> ", "$ ")):
+        return parse(text, "detector.yaml")
+    folder, environ, files = Path("conf.d"), {}, {}
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            name, _, value = line.removeprefix("$ ").partition("=")
+            environ[name] = value
+        elif line.startswith(">>> "):
+            files[line.removeprefix(">>> ")] = lines = list[str]()
+        else:
+            lines.append(line)
+    for name, lines in files.items():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text("\n".join(lines))
+    return read(folder if files else None, environ).config
+
+
 @pytest.mark.parametrize("title", golden())
-def test_the_operator_is_told_where_what_and_what_would_be_right(title: str) -> None:
+def test_the_operator_is_told_where_what_and_what_would_be_right(
+    title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text, said = golden()[title]
     with pytest.raises(ConfigError) as told:
-        parse(text, "detector.yaml")
+        read_case(text)
     assert str(told.value) == said
 
 
@@ -67,6 +89,87 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().state.every = 5.0  # type: ignore[misc]
+
+
+def test_the_files_of_a_folder_are_put_together_in_the_order_of_their_names(tmp_path: Path) -> None:
+    mute = "{{name: {0}, reason: r, owner: o, expires: 2027-01-01T00:00:00Z, roles: [x]}}"
+    texts = {
+        "20-b.yml": f"mutes: [{mute.format('b')}]\ncharters: {{roles: {{b: {{needs_approval: [delete]}}}}}}\n",
+        "10-a.yaml": f"mutes: [{mute.format('a')}]\ncharters: {{roles: {{a: {{}}}}, agents: {{c: {{}}}}}}\n",
+        "30-empty.yaml": "# nothing yet\n",
+        ".40-hidden.yaml": "not: read",
+        "notes.md": "not: read",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "50-folder.yaml").mkdir()
+    config = load(tmp_path)
+    assert [mute.name for mute in config.mutes] == ["a", "b"]
+    assert set(config.charters.roles) == {"a", "b"}
+    assert set(config.charters.agents) == {"c"}
+
+
+def test_the_environment_sets_what_a_file_leaves_open_and_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    file.write_text("kafka: {group_id: from-file, bootstrap_servers: [c:3]}\nstore: {url: 'http://h:1/d'}\n")
+    loaded = read(
+        file,
+        {
+            "DETECTOR_KAFKA__BOOTSTRAP_SERVERS": "a:1, b:2",
+            "DETECTOR_KAFKA__INSTANCE_ID": "007",
+            "DETECTOR_STORE__URL": "",
+            "DETECTOR_STATE__EVERY": "60",
+            "DETECTOR_CONTENT__KEEP": "yes",
+            "DETECTOR_LABELS": "{principals: [{match: [bot-*], role: bot}]}",
+            "DETECTOR_DESTINATIONS__APPROVED": "[a.example, b.example]",
+            "DETECTOR_WEBHOOK__URL": "https://hook.example/",
+            "DETECTOR_WEBHOOK__SECRET__ENV": "HOOK_KEY",
+            "DETECTOR_SERVICE_HOST": "10.0.0.1",  # Kubernetes tells of a service called "detector"
+            "DETECTOR_PORT_9464_TCP__": "x",
+            "PATH": "/bin",
+        },
+    )
+    config = loaded.config
+    assert config.kafka.bootstrap_servers == ("a:1", "b:2")
+    assert (config.kafka.group_id, config.kafka.instance_id) == ("from-file", "007")
+    assert (config.store.url, config.state.every, config.content.keep) == (None, 60.0, True)
+    assert config.labels.principals[0].role == "bot"
+    assert config.webhook is not None
+    assert config.webhook.secret.env == "HOOK_KEY"
+    assert [
+        loaded.origin(path)
+        for path in (
+            ("kafka", "group_id"),
+            ("kafka", "bootstrap_servers"),
+            ("state", "every"),
+            ("labels", "principals", 0, "role"),
+            ("state", "url"),
+        )
+    ] == [f"{file}:1", "DETECTOR_KAFKA__BOOTSTRAP_SERVERS", "DETECTOR_STATE__EVERY", "DETECTOR_LABELS", None]
+
+
+def test_a_part_of_a_section_is_set_after_the_whole_of_it() -> None:
+    environ = {"DETECTOR_STATE__EVERY": "5", "DETECTOR_STATE": "{url: /x, every: 9}"}
+    state = read(None, environ).config.state
+    assert (state.url, state.every) == ("/x", 5.0)
+
+
+def test_the_environment_counts_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTOR_STATE__EVERY", "7")
+    assert load(None).state.every == 7.0
+    assert parse("", "empty.yaml").state.every == Config().state.every, "a text stands for itself"
+
+
+def test_a_value_that_a_merge_key_brought_in_stands_where_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    file.write_text(
+        "charters:\n  roles:\n    a: &all\n      needs_approval: [delete]\n      resources: [x]\n"
+        "    b:\n      <<: *all\n      resources: [y]\n"
+    )
+    loaded = read(file, {})
+    assert loaded.config.charters.roles["b"].needs_approval == {"delete"}
+    places = [loaded.origin(("charters", "roles", "b", name)) for name in ("needs_approval", "resources")]
+    assert places == [f"{file}:4", f"{file}:8"]
 
 
 def sections(model: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:

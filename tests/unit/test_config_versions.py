@@ -1,6 +1,9 @@
 """Versions of the configuration: one hash for what judges alike, and on all that was made under it."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,3 +141,24 @@ def test_state_from_before_findings_had_a_configuration_is_read() -> None:
     old = msgspec.to_builtins(replayed(Config()).alerts[0])
     del old["config"]
     assert msgspec.convert(old, Alert).config == ""
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    """Sets have another order in each; a charter is made of them."""
+    script = (
+        "from detector.config import Config; from detector.config_versions import short_hash\n"
+        "names = ['delete', 'send', 'publish', 'grant', 'read']\n"
+        "charter = {'actions': names, 'needs_approval': names, 'sensitivities': ['public', 'internal', 'restricted']}\n"
+        "print(short_hash(Config.model_validate({'charters': {'roles': {'mail': charter}}})))"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(hashes) == 1, hashes

@@ -10,7 +10,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from detector.config import Metrics
-from detector.monitoring import MonitoringServer, always, server_context
+from detector.monitoring import (
+    BODY_MOST,
+    RELOAD_PATH,
+    MonitoringServer,
+    Post,
+    _is_local,
+    always,
+    server_context,
+)
 from tests.support.certificates import Authority
 
 TOKEN = "t0ken-of-the-scraper"  # noqa: S105 - of a server that lives for this test
@@ -27,7 +35,14 @@ def troubled() -> tuple[bool, Sequence[str]]:
 
 
 def ask(
-    server: MonitoringServer, path: str, token: str | None = None, *, tls: ssl.SSLContext | None = None
+    server: MonitoringServer,
+    path: str,
+    token: str | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    method: str = "GET",
+    origin: str | None = None,
+    body: bytes | None = None,
 ) -> tuple[int, str, Mapping[str, str]]:
     """Status, text and headers of an answer."""
     client = (
@@ -36,7 +51,8 @@ def ask(
         else http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=tls)
     )
     try:
-        client.request("GET", path, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+        given = {"Authorization": None if token is None else f"Bearer {token}", "Origin": origin}
+        client.request(method, path, body, {name: value for name, value in given.items() if value is not None})
         answer = client.getresponse()
         return answer.status, answer.read().decode(), dict(answer.getheaders())
     finally:
@@ -105,3 +121,57 @@ def test_a_certificate_and_a_key_that_do_not_fit_are_told(tmp_path: Path) -> Non
 def test_certificate_and_key_are_set_together() -> None:
     with pytest.raises(ValueError, match="go together"):
         Metrics(cert_file=Path("cert.pem"))
+
+
+def answering(asked: list[bytes], status: int = 200) -> Post:
+    """Takes down what was sent, and answers."""
+
+    def post(body: bytes) -> tuple[int, Sequence[str]]:
+        asked.append(body)
+        return status, ["first", "detector.yaml:2: `state.every` must be a number\n"]
+
+    return post
+
+
+def test_what_may_be_asked_for_is_asked_by_post_and_its_answer_is_told() -> None:
+    asked: list[bytes] = []
+    posts = {RELOAD_PATH: answering(asked), "/-/fails": answering(asked, 500)}
+    with MonitoringServer(registry(), port=0, posts=posts) as server:
+        status, _, headers = ask(server, RELOAD_PATH)
+        assert (status, headers["Allow"], asked) == (405, "POST", [])
+        said = "first\ndetector.yaml:2: `state.every` must be a number\ufffd\n"
+        assert ask(server, RELOAD_PATH, method="POST", body=b"please")[:2] == (200, said)
+        assert ask(server, "/-/fails", method="POST")[:2] == (500, said)
+        assert asked == [b"please", b""]
+        assert ask(server, RELOAD_PATH, method="POST", body=bytes(BODY_MOST))[0] == 200
+        assert ask(server, RELOAD_PATH, method="POST", body=bytes(BODY_MOST + 1))[0] == 413
+        assert len(asked) == 3
+        assert ask(server, "/healthz")[:2] == (200, "ok\n")
+
+
+def test_it_is_for_this_machine_or_for_those_who_have_the_token() -> None:
+    asked: list[bytes] = []
+    with MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}, token=TOKEN) as server:
+        assert ask(server, RELOAD_PATH, method="POST")[0] == 401
+        assert ask(server, RELOAD_PATH, "wrong", method="POST")[0] == 401
+        assert not asked
+        assert ask(server, RELOAD_PATH, TOKEN, method="POST")[0] == 200
+    with MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}) as server:
+        assert ask(server, RELOAD_PATH, method="POST", origin="https://evil.example")[0] == 403
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        *((here, True) for here in ("127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1")),
+        *((there, False) for there in ("10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0", "::")),
+    ],
+)
+def test_who_is_of_this_machine(address: str, local: bool) -> None:
+    assert _is_local({"REMOTE_ADDR": address}) is local
+
+
+def test_where_nothing_may_be_asked_for_there_is_no_such_page() -> None:
+    with MonitoringServer(registry(), port=0) as server:
+        assert ask(server, RELOAD_PATH, method="POST")[0] == 404

@@ -65,8 +65,10 @@ def test_the_example_events_are_one_of_each_kind() -> None:
 
 
 def test_the_example_configurations_are_valid() -> None:
-    service, read = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    service, overrides, tuned, read = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert parse(service, "README.md").charters.roles
+    assert len(parse(overrides, "README.md").overrides) == 2
+    assert parse(tuned, "README.md").overrides
     assert parse(read, "README.md").sources
 
 

@@ -1,0 +1,228 @@
+"""Reload: another configuration comes into force between two batches, or all stays as it is and it is said why."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
+from pydantic import BaseModel
+
+from detector import assembly
+from detector.adjustments import Adjustments
+from detector.config import Config
+from detector.config_base import ConfigError, Secret
+from detector.config_changes import differences, refusals
+from detector.config_file import Loaded, read
+from detector.config_paths import dotted
+from detector.config_versions import config_version, short_hash
+from detector.config_watch import FileWatch
+from detector.correlate_stage import CorrelateStage
+from detector.findings import stable_id
+from detector.metrics import Metrics
+from detector.model_file import ModelError
+from detector.records import OperatorAction
+from detector.score_stage import ScoreStage
+from detector.sinks.base import Batch
+from detector.stages import Stage
+from detector.wording import plural
+
+log = structlog.get_logger(__name__)
+
+Trigger = Literal["signal", "file", "request"]
+
+# For so long a stage may be at its batch before it is left to take the new configuration up in its own time.
+PATIENCE_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 2.0
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What became of a reload, and what to tell of it, line by line."""
+
+    outcome: Literal["changed", "unchanged", "failed"]
+    lines: list[str]
+
+    @property
+    def worked(self) -> bool:
+        """Whether the service runs by what stands in its files now."""
+        return self.outcome != "failed"
+
+
+class Reloader:
+    """Reads the configuration again, and puts it into force if nothing is wrong with it. One reload at a time.
+
+    Args:
+        config: What is in force.
+        path: Where it was read from; None if it came from the environment alone.
+        stages: The stages that run by it.
+        adjustments: What verdicts on alerts say.
+        metrics: Are told of each try.
+        clock: Unix seconds.
+        patience: Seconds to wait for a stage.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        path: Path | None,
+        stages: Sequence[Stage],
+        *,
+        adjustments: Adjustments,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.config = config
+        self._path = path
+        self._stages = stages
+        self._adjustments = adjustments
+        self._metrics = metrics
+        self._clock = clock
+        self._patience = patience
+        self._alone = threading.Lock()
+
+    def reload(self, by: Trigger) -> Reloaded:
+        """Read, check, prepare; then switch, each stage between two batches. Never raises.
+
+        Args:
+            by: What asked for it.
+        """
+        with self._alone:
+            try:
+                done = self._reload(by)
+            except (ConfigError, ModelError, OSError) as error:
+                done = Reloaded("failed", str(error).splitlines())
+            except Exception as error:
+                log.exception("config_reload_broke")
+                done = Reloaded("failed", [f"{type(error).__name__}: {error}"])
+            if not done.worked:
+                log.error("config_reload_failed", by=by, why=done.lines, in_force=short_hash(self.config))
+            self._metrics.count_reload(done.outcome, self._clock())
+            return done
+
+    def _reload(self, by: Trigger) -> Reloaded:
+        loaded = read(self._path, os.environ)
+        changed = differences(self.config, loaded.config)
+        if refused := refusals(changed, loaded):
+            return Reloaded("failed", refused)
+        warnings = [f"warning: {why}; a restart would miss it" for why in _unreadable(loaded.config)]
+        if warnings:
+            log.warning("config_secrets_unreadable", why=warnings)
+        if not changed:
+            log.info("config_unchanged", by=by, config=short_hash(loaded.config))
+            return Reloaded("unchanged", [f"nothing has changed: {short_hash(self.config)} is in force", *warnings])
+        waited_for = self._switch(loaded)
+        self._tell(loaded.config, [dotted(path) for path in changed], by)
+        names = ", ".join(dotted(path) for path in changed)
+        said = f"{short_hash(loaded.config)} is in force; {plural(len(changed), 'setting')} changed: {names}"
+        slow = [f"{name} is at a batch: its next is judged by it" for name in waited_for]
+        return Reloaded("changed", [said, *slow, *warnings])
+
+    def _switch(self, loaded: Loaded) -> list[str]:
+        """Put a configuration into force; gives the stages that have not taken it up yet.
+
+        What can fail is done first. Correlation goes first, whose incidents are read anew.
+        """
+        config, failures, slow = loaded.config, list[Exception](), []
+        prepared = [(stage, self._prepared(stage, config)) for stage in self._stages]
+        for stage, change in sorted(prepared, key=lambda one: one[0].name != CorrelateStage.name):
+            done = stage.between_batches(_caught(change, failures))
+            if not done.wait(self._patience):
+                slow.append(stage.name)
+            if failures:
+                raise failures[0]
+        return slow
+
+    def _prepared(self, stage: Stage, config: Config) -> Callable[[], None]:
+        if isinstance(stage, ScoreStage):
+            scoring = assembly.scoring(config, adjustments=self._adjustments)
+            decoder, attention = assembly.decoder_by_topic(config), assembly.attention(config)
+            return lambda: stage.go_on_with(scoring, decoder, attention)
+        assert isinstance(stage, CorrelateStage)  # noqa: S101 - there are two
+        assembly.correlator(config)  # it fails here or never
+        return lambda: stage.go_on_with(lambda: assembly.correlator(config))
+
+    def _tell(self, config: Config, changed: list[str], by: Trigger) -> None:
+        before, self.config, now = short_hash(self.config), config, datetime.fromtimestamp(self._clock(), UTC)
+        version = config_version(config, now, "reload")
+        action = OperatorAction(
+            id=stable_id("c", version.hash, now.isoformat()),
+            time=now,
+            operator="",
+            action="reload",
+            subject=f"config:{short_hash(config)}",
+            reason="",
+            details={"by": by, "before": before, "changed": changed},
+            config=short_hash(config),
+        )
+        log.info("config_reloaded", by=by, config=action.config, before=before, changed=changed)
+        # By a stage's own way out, where it waits with what the stage finds if the store is away.
+        outputs = self._stages[0].shell.outputs
+        self._stages[0].between_batches(lambda: outputs.put(Batch(versions=[version], actions=[action])))
+
+
+def _caught(change: Callable[[], None], failures: list[Exception]) -> Callable[[], None]:
+    """The change, whose failure is the reload's and not the end of the stage."""
+
+    def guarded() -> None:
+        try:
+            change()
+        except Exception as error:
+            log.exception("config_not_taken_on")
+            failures.append(error)
+
+    return guarded
+
+
+def _unreadable(section: Any) -> Iterator[str]:
+    """Why secrets can't be read. None of them is needed for what a reload changes, so none is in its way."""
+    if isinstance(section, Secret):
+        try:
+            section.reveal()
+        except ConfigError as error:
+            yield str(error)
+    elif isinstance(section, BaseModel):
+        for name in type(section).model_fields:
+            yield from _unreadable(getattr(section, name))
+
+
+class ReloadLoop(threading.Thread):
+    """Reloads when it is told to, and when the files have changed.
+
+    Args:
+        reload: Does it.
+        stop: Ends the loop.
+        watch: The files to look at; None to look at none.
+        every: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        reload: Callable[[Trigger], Reloaded],
+        stop: threading.Event,
+        watch: FileWatch | None = None,
+        every: float = LOOK_SECONDS,
+    ) -> None:
+        super().__init__(name="reload", daemon=True)
+        self._reload = reload
+        self._stop_wanted = stop
+        self._watch = watch
+        self._every = every
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        """Reload soon; to be called by a signal's handler."""
+        self._asked.set()
+
+    def run(self) -> None:
+        """Wait and reload until the end."""
+        while not self._stop_wanted.is_set():
+            if self._asked.wait(self._every):
+                self._asked.clear()
+                self._reload("signal")
+            elif self._watch is not None and self._watch.changed():
+                self._reload("file")
