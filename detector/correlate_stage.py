@@ -10,7 +10,8 @@ import structlog
 from detector import signals
 from detector.alerts import Alert
 from detector.checkpoints import Part
-from detector.correlation import Correlated, Correlator
+from detector.correlated import Correlated
+from detector.correlation import Correlator
 from detector.feedback import Feedback
 from detector.saving import Captured
 from detector.severity import Severity

@@ -8,13 +8,13 @@ import msgspec
 
 from detector import chains
 from detector.alerts import Alert, Status
+from detector.correlated import Correlated
 from detector.exposure_versions import ExposureVersion
 from detector.exposures import ExposureLedger
-from detector.feedback import Adjustment, Feedback, FeedbackSettings
+from detector.feedback import Feedback, FeedbackSettings
 from detector.findings import Finding
 from detector.incidents import About, CorrelationSettings, Incident, keys_of
 from detector.judgements import Judgements
-from detector.records import OperatorAction
 from detector.severity import Severity, at_least
 from detector.suppressions import Suppressions, is_accepted
 from detector.wording import duration
@@ -22,19 +22,6 @@ from detector.wording import duration
 STATE_VERSION: Final = 1
 KEYS_MOST: Final = 500
 POSTS_MOST: Final = 60
-
-
-class Correlated(msgspec.Struct):
-    """What came of a step: findings that only correlation can see, new versions of alerts and of exposure windows.
-
-    Of a verdict also what it changes in scoring, and the record of it.
-    """
-
-    findings: list[Finding] = []
-    alerts: list[Alert] = []
-    exposures: list[ExposureVersion] = []
-    adjustments: list[Adjustment] = []
-    actions: list[OperatorAction] = []
 
 
 class Correlator:
@@ -193,9 +180,8 @@ class Correlator:
     def _merge(self, into: Incident, other: Incident, at: float, out: Correlated) -> None:
         if other.version:
             out.alerts.append(self._alert(other, "resolved", at, resolution=f"merged into {into.id}"))
-        into.absorb(other)
-        if other.version:
             self.judgements.ended(other, into.id)
+        into.absorb(other)
         self.exposures.move(other.id, into.id, at)
         for key, time in other.keys.items():
             self._join_by(key, into, time)

@@ -68,8 +68,9 @@ def rebaseline(
     done = produce(client_settings(settings.kafka), where, [msgspec.json.encode(order)], key_of=key_of)
     if done.failed:
         raise ProduceError(f"the order was not taken by the topic {where}: {dict(done.errors)}")
-    what = ", ".join(detector) if detector else "all statistical detectors"
-    screens.stderr().print(f"{what} learn {principal} anew: {order.id}", markup=False, highlight=False)
+    what = ", ".join(detector) if detector else "every statistical detector"
+    done_so = f"learnt anew of {principal}: what is usual to {what}: {order.id}"
+    screens.stderr().print(done_so, markup=False, highlight=False)
 
 
 def _check_names(detectors: list[str]) -> None:

@@ -107,3 +107,33 @@ def test_a_slip_is_told_before_anything_is_handed_over(kafka_bootstrap: str, tmp
     assert "the store knows no alert a-1: is its id right?" in said
     said = deployment.failing("feedback", "a-1", "--reason", "r")
     assert "give a verdict, or --undo with the id of one" in said
+
+
+def test_an_order_to_learn_anew_reaches_what_is_known_of_the_principal(kafka_bootstrap: str, tmp_path: Path) -> None:
+    issuers = [{"ids": ["alice"], "orders": ["rebaseline"]}]
+    deployment = Deployment(kafka_bootstrap, tmp_path, control={"issuers": issuers})
+    deployment.command("topics")
+    order = ("rebaseline", "agent-1", "--detector", "new_endpoint", "--reason", "moved")
+    said = deployment.failing(*order, "--by", "bob")
+    assert "an order of bob to forget what is usual for agent-1 would not count: `control.issuers` needs one" in said
+    assert "stop_violation has no baseline" in deployment.failing(*order[:2], "-d", "stop_violation", "--reason", "r")
+    now = datetime.now(UTC)
+    hosts = [call(now - timedelta(hours=9 - h), "agent-1", f"api-{h}.corp.example", "internal", 900) for h in range(8)]
+    publish(deployment, hosts)
+    with Running(deployment) as running:
+        until(deployment.is_done, running)
+        assert running.stop() == 0
+    assert known_hosts(deployment) == 8
+    said = deployment.command(*order, "--by", "alice").stderr.decode()
+    assert said.startswith("learnt anew of agent-1: what is usual to new_endpoint: o-")
+    with Running(deployment) as running:
+        until(deployment.is_done, running)
+        assert running.stop() == 0
+    assert known_hosts(deployment) == 0
+    kept = "SELECT id, actor_id, action, principal, verdict FROM events WHERE kind = 'control'"
+    assert deployment.query(kept) == [[said.split()[-1], "alice", "rebaseline", "agent-1", "scored"]]
+
+
+def known_hosts(deployment: Deployment) -> int:
+    told = msgspec.json.decode(deployment.command("baseline", "agent-1", "--format", "json").stdout)
+    return len([row for row in told["tables"]["endpoints"] if row["namespace"] == "host"])

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.correlation import Correlated, Correlator
+from detector.correlated import Correlated
+from detector.correlation import Correlator
 from detector.findings import Finding
 from detector.incidents import CorrelationSettings
 from detector.pipeline import about
