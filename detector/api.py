@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from detector.feedback import Feedback, Verdict
+from detector.feedback import Feedback, Name, Text, Time, Verdict
 from detector.findings import stable_id
 
 FEEDBACK_PATH: Final = "/api/feedback"
@@ -17,12 +17,12 @@ Answer = tuple[int, Sequence[str]]
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
-    alert: str
-    by: str
-    reason: str
+    alert: Name
+    by: Name
+    reason: Text
     verdict: Verdict | None = None
-    until: datetime | None = None
-    undoes: str | None = None
+    until: Time | None = None
+    undoes: Name | None = None
 
 
 class FeedbackApi:
@@ -38,27 +38,19 @@ class FeedbackApi:
         self._clock = clock
 
     def post(self, body: bytes) -> Answer:
-        """Answer a request: 202 with the verdict's id, 400 for what is no verdict, 503 when it can't be taken now."""
+        """Answer a request: 202 with the verdict's id, 400 for what is no verdict, 503 when it can't be taken now.
+
+        The id is made of what is said: said again, it is the same verdict.
+        """
+        now = datetime.fromtimestamp(self._clock(), UTC)
         try:
             asked = msgspec.json.decode(body, type=_Asked)
-        except msgspec.DecodeError as error:
+            parts = [asked.alert, asked.by, asked.verdict, asked.undoes, asked.reason, asked.until]
+            said = Feedback(id=stable_id("v", *map(str, parts)), time=now, **msgspec.structs.asdict(asked))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             return 400, [f"not a verdict: {error}"]
-        wrong = _objection(asked)
-        if wrong:
-            return 400, [wrong]
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        said = Feedback(
-            id=stable_id("v", asked.alert, asked.by, now.isoformat()), time=now, **msgspec.structs.asdict(asked)
-        )
+        if said.until is not None and said.until <= now:
+            return 400, ["`until` is over already"]
         if not self._hand_over(said):
-            return 503, ["the way to Kafka is full: try again"]
+            return 503, ["Kafka does not take it now: try again, the verdict keeps its id"]
         return 202, [said.id]
-
-
-def _objection(asked: _Asked) -> str:
-    if (asked.verdict is None) == (asked.undoes is None):
-        return "give a `verdict` (true, false or benign), or `undoes` with the id of one"
-    empty = [name for name in ("alert", "by", "reason") if not getattr(asked, name).strip()]
-    if empty:
-        return f"`{empty[0]}` says nothing"
-    return "`until` needs a time zone" if asked.until is not None and asked.until.tzinfo is None else ""

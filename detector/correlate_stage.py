@@ -12,7 +12,7 @@ from detector.alerts import Alert
 from detector.checkpoints import Part
 from detector.correlated import Correlated
 from detector.correlation import Correlator
-from detector.feedback import Feedback
+from detector.feedback import CLOCKS_APART, Feedback
 from detector.saving import Captured
 from detector.severity import Severity
 from detector.sinks.base import Batch
@@ -85,7 +85,7 @@ class CorrelateStage(Stage):
             if isinstance(signal, Tick):
                 out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
             elif isinstance(signal, Feedback):
-                out = correlator.judge(signal)
+                out = self._judge(correlator, signal, record)
             else:
                 out = correlator.step(signal)
         except Exception:  # a finding that nobody thought of must not be met again after each restart
@@ -96,6 +96,17 @@ class CorrelateStage(Stage):
         batch.exposures.extend(out.exposures)
         batch.adjustments.extend(out.adjustments)
         batch.actions.extend(out.actions)
+
+    @staticmethod
+    def _judge(correlator: Correlator, said: Feedback, record: Record) -> Correlated:
+        if abs(said.time.timestamp() - record.received_at) > CLOCKS_APART:
+            log.warning("verdict_refused", verdict=said.id, by=said.by, why="its time is not that of its message")
+            return Correlated()
+        out = correlator.judge(said)
+        for action in out.actions:
+            if action.details["refused"]:
+                log.warning("verdict_refused", verdict=said.id, by=said.by, why=action.details["refused"])
+        return out
 
     def _gauge(self) -> None:
         counts: Counter[Severity] = Counter()

@@ -107,23 +107,32 @@ class Correlator:
         return out
 
     def judge(self, feedback: Feedback) -> Correlated:
-        """Take a verdict in: it ends the alert, but not while what it calls true still stands open; once only."""
+        """Take a verdict in, once: it ends the alert. What more comes of the same story is another alert."""
         out = Correlated()
         if feedback.id in self._seen:
             return out
         self._remember(feedback.id)
         kept = self._incidents.get(feedback.alert)
         incident = kept if kept is not None and kept.version else None
-        lasts = incident is not None and feedback.verdict == "true" and bool(self.exposures.of(incident.id))
-        closes = incident is not None and feedback.verdict is not None and not lasts
-        outcome = self.judgements.take(feedback, incident, closes=closes)
+        outcome = self.judgements.take(feedback, incident)
         out.adjustments, out.actions = outcome.adjustments, [outcome.action]
-        if incident is not None and closes and not outcome.refused:
+        if incident is not None and outcome.action.details["closed"]:
             why, at = f"judged {feedback.verdict} by {feedback.by}: {feedback.reason}", feedback.time.timestamp()
             out.alerts.append(self._alert(incident, "resolved", at, resolution=why))
-            self._drop(incident, at)
+            self._succeed(incident, feedback.id, at)
         out.exposures = self._versions()
         return out
+
+    def _succeed(self, incident: Incident, of: str, at: float) -> None:
+        """Replace a judged incident by what still may come of it: its open windows, posts and first touches."""
+        heir = incident.heir(of)
+        self._incidents[heir.id] = heir
+        self._by_key.update(
+            dict.fromkeys((key for key in incident.keys if self._by_key.get(key) == incident.id), heir.id)
+        )
+        self.exposures.move(incident.id, heir.id, at)
+        heapq.heappush(self._deadlines, (heir.last_at + self._settings.window, heir.id))
+        self._drop(incident, at)
 
     def _versions(self) -> list[ExposureVersion]:
         limit, config = self._settings.exposure_limit, self._config

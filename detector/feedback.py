@@ -6,17 +6,18 @@ statistical detectors found in it is to be told no more, in so far:
 | found by | covers | of whom ("false") | of whom ("benign") | days at most |
 | --- | --- | --- | --- | --- |
 | `new_endpoint` | this endpoint, unless it is public | the role | the principal | 90 |
-| `transfer_rate`, `mass_deletion` | up to 1.5 times the amount | the principal | the principal | 30 |
-| any other, with a p-value | the same rule, up to 1.25 times the score | the principal | the principal | 7 |
+| `transfer_rate`, `mass_deletion` | 1.5 times the amount, over the same time | the principal | the principal | 30 |
+| `behaviour` | the same rule, up to 1.25 times the score | the principal | the principal | 7 |
 
 Nothing follows for what a deterministic rule found, nor for anything of SEV1 or SEV0, nor for a finding that is graver
-than the one that was judged. Nobody judges an alert that is about himself.
+than the one that was judged; and what is covered is not learnt as normal. Nobody judges an alert that is about himself.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, NamedTuple, TypeGuard
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeGuard
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,12 +27,28 @@ from detector.severity import Severity, at_least
 
 Verdict = Literal["true", "false", "benign"]
 
-# Seconds after which a verdict takes effect, in event time: by then every worker knows it, so that all of them, and
-# whoever replays the log later, judge the same events by it.
+# After which a verdict takes effect, in event time: by then every worker knows it, so that all of them judge the same
+# events by it, as far as the clocks of agents and people agree.
 DELAY: Final = timedelta(seconds=60)
+
+# Seconds after which a detector speaks again of what a verdict covers: whatever has grown beyond it is told by then.
+AGAIN: Final = 60.0
+
+# How far the clock of whoever takes a verdict may be from that of Kafka, in seconds.
+CLOCKS_APART: Final = 86400.0
 
 # Adjustments that one verdict can make.
 MOST: Final = 50
+
+
+# What a verdict can be about: detectors that weigh nothing but probabilities.
+_AMOUNTS: Final = frozenset({"transfer_rate", "mass_deletion"})
+ADJUSTABLE: Final = _AMOUNTS | {"new_endpoint", "behaviour"}
+LONGEST: Final = timedelta(days=366)
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
 
 class FeedbackSettings(BaseModel):
@@ -57,17 +74,42 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
     """One verdict on an alert, or one that is taken back: a message of the findings topic.
 
     `time` is when it was given, by the clock of the program that took it. `until` shortens what follows. With
-    `undoes`, the id of an earlier one, `verdict` is None.
+    `undoes`, the id of an earlier one on the same alert, `verdict` is None.
+
+    Raises:
+        ValueError: It says both or neither, or its names could pass for others on a screen.
     """
 
-    id: str
-    time: datetime
-    by: str
-    alert: str
-    reason: str
+    id: Name
+    time: Time
+    by: Name
+    alert: Name
+    reason: Text
     verdict: Verdict | None = None
-    until: datetime | None = None
-    undoes: str | None = None
+    until: Time | None = None
+    undoes: Name | None = None
+
+    def __post_init__(self) -> None:
+        if (self.verdict is None) == (self.undoes is None):
+            raise ValueError("give a `verdict` (true, false or benign), or `undoes` with the id of one")
+        for name in ("id", "by", "alert", "reason"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"`{name}` says nothing")
+        if not self.by.isprintable():
+            raise ValueError("`by` holds what no screen shows")
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names can't be told apart by eye.
+
+    >>> same_person("Agent-1 ", "agent-1")
+    True
+    """
+    return _seen(one) == _seen(other)
+
+
+def _seen(name: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKC", name) if char.isprintable()).strip().casefold()
 
 
 class Adjustable(msgspec.Struct, frozen=True, array_like=True):
@@ -86,18 +128,27 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
 
     One of `principal` and `role` is given. `most` is the largest amount or score that it covers, `up_to` the gravest
     severity. A later one with the same id replaces it: so it is taken back.
+
+    Raises:
+        ValueError: It would cover more than any verdict can.
     """
 
-    id: str
-    feedback: str
+    id: Name
+    feedback: Name
     detector: str
     subject: str
     principal: str = ""
     role: str = ""
     most: float
     up_to: Severity
-    begins: datetime
-    ends: datetime
+    begins: Time
+    ends: Time
+
+    def __post_init__(self) -> None:
+        if bool(self.principal) == bool(self.role):
+            raise ValueError("an adjustment is about one principal or one role")
+        if self.detector not in ADJUSTABLE or at_least(self.up_to, "SEV1") or self.ends - self.begins > LONGEST:
+            raise ValueError("an adjustment that no verdict makes")
 
     def covers(self, finding: Finding, size: float) -> bool:
         """Whether a finding about the subject, and of this size, is one of those."""
@@ -117,20 +168,18 @@ class Terms(NamedTuple):
     margin: float
 
 
-_AMOUNTS: Final = frozenset({"transfer_rate", "mass_deletion"})
-
-
 def measured(finding: Finding) -> tuple[str, float] | None:
     """The subject and the size of a finding that a verdict may be about; None for one that no verdict silences."""
-    if finding.p_value is None or at_least(finding.severity, "SEV1"):
+    if finding.p_value is None or finding.detector not in ADJUSTABLE or at_least(finding.severity, "SEV1"):
         return None
     evidence = finding.evidence
     if finding.detector == "new_endpoint":
         namespace, name, zone = (evidence.get(key) for key in ("namespace", "endpoint", "zone"))
         return None if zone == "public" or not name else (f"{namespace} {name}", 0.0)
     if finding.detector in _AMOUNTS:
-        seen = evidence.get("seen")
-        return (f"{finding.rule} {evidence.get('channel', '')}".rstrip(), float(seen)) if _is_number(seen) else None
+        seen, over = evidence.get("seen"), evidence.get("half_life_seconds")
+        subject = f"{finding.rule} {evidence.get('channel', '')} over {over} s"
+        return (subject, float(seen)) if _is_number(seen) else None
     return finding.rule, finding.score
 
 
@@ -164,7 +213,7 @@ def adjustments(
         terms = _terms(one.detector, settings or FeedbackSettings())
         by_role = one.detector == "new_endpoint" and feedback.verdict == "false" and bool(one.role)
         whom = {"role": one.role} if by_role else {"principal": one.principal}
-        adjustment_id = stable_id("j", feedback.id, one.detector, one.subject, *whom.values())
+        adjustment_id = stable_id("j", feedback.id, one.detector, one.subject, one.severity, *whom.values())
         ends = begins + timedelta(days=terms.days)
         same = made.get(adjustment_id)
         made[adjustment_id] = Adjustment(
@@ -173,12 +222,24 @@ def adjustments(
             detector=one.detector,
             subject=one.subject,
             most=max(one.size * terms.margin, same.most if same else 0.0),
-            up_to=min(one.severity, same.up_to if same else one.severity),
+            up_to=one.severity,
             begins=begins,
-            ends=min(ends, feedback.until) if feedback.until is not None else ends,
+            ends=ends if feedback.until is None else max(begins, min(ends, feedback.until)),
             **whom,
         )
     return list(made.values())[:MOST]
+
+
+def silent_from(finding: Finding, now: float, repeat_after: float) -> float:
+    """When a detector's silence about what it found begins: what a verdict covers hides little of what follows.
+
+    Args:
+        finding: What was found.
+        now: Its time, in unix seconds.
+        repeat_after: Seconds for which the detector is silent about what was told.
+    """
+    covered = finding.suppressed is not None and finding.suppressed.startswith("verdict:")
+    return now - repeat_after + AGAIN if covered else now
 
 
 def _terms(detector: str, settings: FeedbackSettings) -> Terms:

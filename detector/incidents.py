@@ -117,6 +117,17 @@ class Incident(msgspec.Struct, kw_only=True):
         time = finding.time.timestamp()
         return cls(id=stable_id("a", finding.id), opened_at=time, last_at=time)
 
+    def heir(self, of: str) -> "Incident":
+        """What goes on when the alert was closed by `of`: the same keys, and what more may follow from, no evidence."""
+        return Incident(
+            id=stable_id("a", self.id, of),
+            opened_at=self.opened_at,
+            last_at=self.last_at,
+            keys=dict(self.keys),
+            posts=self.posts,
+            touch=self.touch,
+        )
+
     def add(self, finding: Finding) -> None:
         """Take a finding in."""
         time = finding.time.timestamp()

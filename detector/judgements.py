@@ -5,7 +5,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from detector.feedback import DELAY, Adjustable, Adjustment, Feedback, FeedbackSettings, adjustments
+from detector.feedback import DELAY, Adjustable, Adjustment, Feedback, FeedbackSettings, adjustments, same_person
 from detector.incidents import Incident
 from detector.records import OperatorAction
 from detector.severity import Severity
@@ -14,6 +14,10 @@ V = TypeVar("V")
 
 # Ended alerts that can still be judged, and verdicts that can be taken back: the latest of each.
 REMEMBERED: Final = 2_000
+
+
+# Names of people that are remembered of an alert, so that none of them judges it.
+PEOPLE: Final = 100
 
 
 class Judgeable(msgspec.Struct, array_like=True):
@@ -28,9 +32,8 @@ class Judgeable(msgspec.Struct, array_like=True):
     @classmethod
     def of(cls, incident: Incident, merged: str = "") -> Self:
         """That of an incident that has an alert."""
-        return cls(
-            incident.severity, list(incident.evidence), list(incident.principals), list(incident.adjustable), merged
-        )
+        people = list(incident.principals)[:PEOPLE]
+        return cls(incident.severity, list(incident.evidence), people, list(incident.adjustable), merged)
 
 
 class Given(msgspec.Struct, array_like=True):
@@ -66,51 +69,57 @@ class Judgements:
         """An incident that has an alert is kept no longer, or was `merged` into another."""
         _remember(self._ended, incident.id, Judgeable.of(incident, merged))
 
-    def take(self, feedback: Feedback, incident: Incident | None, *, closes: bool) -> Outcome:
-        """Take a verdict in.
+    def take(self, feedback: Feedback, incident: Incident | None) -> Outcome:
+        """Take a verdict in, or the taking back of one.
 
         Args:
-            feedback: The verdict, or the taking back of one.
-            incident: The one that it is about; None if it is kept no longer.
-            closes: Whether the verdict ends the incident.
+            feedback: What was said.
+            incident: The one whose alert it is about; None if that has ended.
         """
         alert = self._ended.get(feedback.alert) if incident is None else Judgeable.of(incident)
         refused = self._objection(feedback, alert)
         made: list[Adjustment] = []
-        if not refused and feedback.undoes is not None:
-            made = _withdrawn(feedback, self._given.pop(feedback.undoes).adjustments)
-        elif not refused:
-            made = self._judge(feedback, alert.about if alert is not None else [])
+        replaced: list[str] = []
+        if not refused:
+            replaced = self._replaced(feedback)
+            made = [one for key in replaced for one in _withdrawn(feedback, self._given[key].adjustments)]
+            new = adjustments(feedback, alert.about if alert is not None else [], self._settings)
+            for key in replaced:
+                del self._given[key]
+            if feedback.undoes is None:
+                _remember(self._given, feedback.id, Given(feedback.alert, new))
+            made += new
         details = {
             "verdict": feedback.verdict,
             "undoes": feedback.undoes,
+            "replaces": replaced,
             "severity": alert.severity if alert is not None else None,
             "detectors": alert.detectors if alert is not None else [],
-            "closed": closes and not refused,
+            "closed": incident is not None and feedback.undoes is None and not refused,
             "adjustments": [msgspec.to_builtins(adjustment) for adjustment in made],
             "refused": refused,
         }
         return Outcome(self._record(feedback, details), made, refused)
 
-    def _judge(self, feedback: Feedback, about: Iterable[Adjustable]) -> list[Adjustment]:
-        """What follows from a verdict, with what followed from earlier ones on the alert: the last word counts."""
-        earlier = [key for key, given in self._given.items() if given.alert == feedback.alert]
-        taken_back = [one for key in earlier for one in _withdrawn(feedback, self._given.pop(key).adjustments)]
-        made = adjustments(feedback, about, self._settings)
-        _remember(self._given, feedback.id, Given(feedback.alert, made))
-        return [*taken_back, *made]
+    def _replaced(self, feedback: Feedback) -> list[str]:
+        """Earlier verdicts that hold no longer: the one taken back, or all on the alert, as the last word counts."""
+        if feedback.undoes is not None:
+            return [feedback.undoes]
+        return [key for key, given in self._given.items() if given.alert == feedback.alert]
 
     def _objection(self, feedback: Feedback, alert: Judgeable | None) -> str:
         if not self._settings.allows(feedback.by):
             return f"{feedback.by} is none of those who may judge alerts (`feedback.operators`)"
+        if alert is not None and any(same_person(feedback.by, name) for name in alert.principals):
+            return "nobody judges an alert that is about himself"
         if feedback.undoes is not None:
-            known = feedback.undoes in self._given
-            return "" if known else f"the verdict {feedback.undoes} is not known, or was taken back before"
+            given = self._given.get(feedback.undoes)
+            if given is None:
+                return f"the verdict {feedback.undoes} is not known, or holds no longer"
+            return "" if given.alert == feedback.alert else f"the verdict {feedback.undoes} is on {given.alert}"
         if alert is None:
             return f"the alert {feedback.alert} is not known, or ended too long ago"
-        if alert.merged:
-            return f"the alert was merged into {alert.merged}: judge that one"
-        return "nobody judges an alert that is about himself" if feedback.by in alert.principals else ""
+        return f"the alert was merged into {alert.merged}: judge that one" if alert.merged else ""
 
     def _record(self, feedback: Feedback, details: dict[str, Any]) -> OperatorAction:
         return OperatorAction(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from detector.audit.beside import open_to_ask
 from detector.config import Config
-from detector.feedback import Feedback
+from detector.feedback import Feedback, same_person
 
 _DAYS = re.compile(r"(\d+(?:\.\d+)?)d")
 
@@ -26,7 +26,7 @@ def moment_from_now(text: str, now: datetime) -> datetime:
     """
     days = _DAYS.fullmatch(text)
     if days is not None:
-        return now + timedelta(days=float(days[1]))
+        return now + timedelta(days=min(float(days[1]), 3650.0))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -60,5 +60,5 @@ def check_against(config: Config, feedback: Feedback) -> None:
     principals, resolution = rows[0]
     if resolution.startswith("merged into "):
         raise FeedbackError(f"the alert was {resolution}: judge that one")
-    if feedback.by in principals:
+    if any(same_person(feedback.by, name) for name in principals):
         raise FeedbackError("nobody judges an alert that is about himself")

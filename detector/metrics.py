@@ -31,7 +31,7 @@ from detector.suppressions import kind_of
 STAGES: Final = ("decode", "score", "correlate", "write", "checkpoint")
 REJECT_REASONS: Final[tuple[str, ...]] = get_args(get_type_hints(Reject)["reason"])
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
-RELOAD_OUTCOMES: Final = ("changed", "unchanged", "failed")
+RELOAD_OUTCOMES: Final = ("changed", "unchanged", "pending", "failed")
 
 _MINUTE, _HOUR = 60.0, 3600.0
 _LATENCY = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR)
@@ -155,6 +155,7 @@ class Metrics:
         self.alert_verdicts = self._counter(
             "alert_verdicts", "Verdicts of people on alerts, by the detectors they rest on.", "detector", "verdict"
         )
+        self.verdicts_refused = self._counter("alert_verdicts_refused", "Verdicts on alerts that did not count.")
         self.adjustments = self._gauge(
             "adjustments", "What verdicts on alerts say is to be told no more: how many known."
         )
@@ -242,7 +243,9 @@ class Metrics:
     def count_alert_verdicts(self, actions: Iterable[OperatorAction]) -> None:
         """Verdicts that count, by the detectors that their alerts rest on; those taken back stay counted."""
         for action in actions:
-            if action.action == "verdict" and not action.details["refused"]:
+            if action.action in {"verdict", "verdict_withdrawn"} and action.details["refused"]:
+                self.verdicts_refused.inc()
+            elif action.action == "verdict":
                 for detector in action.details["detectors"]:
                     self.alert_verdicts.labels(detector, action.details["verdict"]).inc()
 

@@ -79,7 +79,7 @@ def story(alert: Alert) -> RenderableType:
     facts = Text(
         f"raised {alert.detected_at:%Y-%m-%d %H:%M:%S} UTC · risk {alert.risk:.2f} · "
         f"{number(alert.finding_count)} findings by {', '.join(alert.detectors)} · {alert.status}"
-        + (f" ({alert.resolution})" if alert.resolution else ""),
+        + (f" ({printable(alert.resolution)})" if alert.resolution else ""),
         style="dim",
     )
     people = plain(f"Who: {listing(alert.principals, most=20)}")

@@ -39,6 +39,9 @@ def decode(raw: bytes) -> Signal:
         msgspec.DecodeError: It is none of them.
     """
     try:
-        return _FINDING.decode(raw)
-    except msgspec.ValidationError:
-        return _TAGGED.decode(raw)
+        try:
+            return _FINDING.decode(raw)
+        except msgspec.ValidationError:
+            return _TAGGED.decode(raw)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error

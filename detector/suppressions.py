@@ -134,11 +134,11 @@ def kind_of(suppressed: str) -> SuppressionKind:
 
 
 def is_accepted(finding: Finding) -> bool:
-    """Whether the finding is of what was approved or judged harmless: its event is as good as any other to learn from.
+    """Whether the finding is about a place that was approved: its event is as good as any other to learn from.
 
-    A mute accepts nothing: what is muted is not learnt as normal, and is told again when the mute has expired.
+    A mute or a verdict accepts nothing: what it covers is not learnt as normal, and is told again when it has ended.
     """
-    return finding.suppressed is not None and kind_of(finding.suppressed) != "mute"
+    return finding.suppressed is not None and kind_of(finding.suppressed) == "approved"
 
 
 def expired(mutes: Iterable[Mute], now: datetime) -> list[Mute]:

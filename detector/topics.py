@@ -27,7 +27,8 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     Events are spread over `partitions`, which is the number of workers that can share them; the others are
     few and keep one order. Events carry the broker's time of arrival, so that a producer's wrong clock can be
     told; rejects hold the original bytes in base64, and so may be larger than what they came from. Adjustments are
-    kept by their ids; anchors of the store's integrity, if they go to a topic, are kept for ever.
+    kept by their ids, for longer than they hold. Anchors of the store's integrity, if they go to a topic, are kept for
+    ever.
     """
 
     events: tuple[str, ...] = ("agent-events",)
@@ -41,6 +42,7 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     findings_days: int = 30
     alerts_days: int = 90
     rejects_days: int = 30
+    adjustments_days: int = 400  # none holds for longer than a year
     replication_factor: int = 1
 
     def topics(self) -> tuple[Topic, ...]:
@@ -51,7 +53,7 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
             Topic(self.findings, 1, _retention(self.findings_days)),
             Topic(self.alerts, 1, _retention(self.alerts_days)),
             Topic(self.rejects, 1, _retention(self.rejects_days) | {"max.message.bytes": str(4 << 20)}),
-            Topic(self.adjustments, 1, {"cleanup.policy": "compact"}),
+            Topic(self.adjustments, 1, {"cleanup.policy": "compact,delete"} | _retention(self.adjustments_days)),
             *([Topic(self.anchors, 1, {"retention.ms": "-1"})] if self.anchors is not None else []),
         )
 

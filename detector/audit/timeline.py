@@ -167,7 +167,8 @@ def found_between(
     )
     windows = records(store.client.query(_EXPOSURES, parameters=bound))
     subjects = [f"principal:{principal}", f"incident:{incident}", f"session:{session}"]
-    subjects += [f"incident:{alert['id']}" for alert in alerts] + [alert["id"] for alert in alerts]
+    subjects += [f"{what}:{alert['id']}" for alert in alerts for what in ("incident", "alert")]
+    subjects += [alert["id"] for alert in alerts]
     actions = records(store.client.query(_ACTIONS, parameters={**bound, "subjects": subjects}))
     entries = [_of_finding(row) for row in found]
     entries += [entry for row in alerts for entry in _of_alert(row)]

@@ -1,5 +1,6 @@
 """What the commands share: options, progress, opening a store, and the errors that a person can mend."""
 
+import getpass
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,6 +53,18 @@ ConfigOption = Annotated[
     ),
 ]
 FilesArgument = Annotated[list[str], typer.Argument(help="NDJSON files, plain or .gz; - for standard input.")]
+
+
+def whoami() -> str:
+    """The user of this session.
+
+    Raises:
+        typer.BadParameter: The system has no name for it, as in many containers.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise typer.BadParameter("the system has no name for this user: say who you are", param_hint="--by") from None
 
 
 def known_format(name: str | None) -> str | None:

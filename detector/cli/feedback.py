@@ -1,6 +1,5 @@
 """Command: feedback."""
 
-import getpass
 import logging
 from contextlib import closing
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector import screens
-from detector.cli.common import ConfigOption
+from detector.cli.common import ConfigOption, whoami
 from detector.config import Config
 from detector.config_file import load
 from detector.feedback import Feedback, Verdict
@@ -47,29 +46,24 @@ def feedback(
     store's view `verdicts`: detector audit sql "SELECT * FROM verdicts".
     """
     log_to_stderr(logging.WARNING)
-    settings = load(config)
-    if (verdict is None) == (undo is None):
-        raise typer.BadParameter("give a verdict, or --undo with the id of one", param_hint="--verdict")
-    now = datetime.now(UTC)
+    settings, now, by = load(config), datetime.now(UTC), by or whoami()
     try:
-        ends = moment_from_now(until, now) if until is not None else None
+        said = Feedback(
+            id=stable_id("v", alert, by, now.isoformat()),
+            time=now,
+            by=by,
+            alert=alert,
+            verdict=verdict,
+            reason=reason,
+            until=moment_from_now(until, now) if until is not None else None,
+            undoes=undo,
+        )
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--until") from None
-    by = by or getpass.getuser()
-    said = Feedback(
-        id=stable_id("v", alert, by, now.isoformat()),
-        time=now,
-        by=by,
-        alert=alert,
-        verdict=verdict,
-        reason=reason,
-        until=ends,
-        undoes=undo,
-    )
+        raise typer.BadParameter(str(error)) from None
     check_against(settings, said)
     _publish(settings, said)
-    done = f"verdict {undo} is taken back" if undo is not None else f"alert {alert} is judged {verdict}"
-    screens.stderr().print(f"{done}: {said.id}", markup=False, highlight=False)
+    what = f"that {undo} is taken back" if undo is not None else f"that {alert} is {verdict}"
+    screens.stderr().print(f"handed over, {what}: {said.id}", markup=False, highlight=False)
 
 
 def _publish(settings: Config, said: Feedback) -> None:

@@ -1,6 +1,5 @@
 """Command: rebaseline."""
 
-import getpass
 import logging
 import time
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ import msgspec
 import typer
 
 from detector import screens
-from detector.cli.common import ConfigOption
+from detector.cli.common import ConfigOption, whoami
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.config_file import load
@@ -49,7 +48,7 @@ def rebaseline(
     log_to_stderr(logging.WARNING)
     _check_names(detector or [])
     settings = load(config)
-    by, now = by or getpass.getuser(), datetime.fromtimestamp(time.time(), UTC)
+    by, now = by or whoami(), datetime.fromtimestamp(time.time(), UTC)
     order = Event(
         id=stable_id("o", principal, by, now.isoformat()),
         time=now,

@@ -10,6 +10,7 @@ from pydantic import Field
 from detector.activity import BY_NAME, HOUR, Activity
 from detector.detectors.base import OWASP_AGENTIC, Context, Detector, DetectorSettings, Example, sample
 from detector.events import KINDS, Actor, Event, Target
+from detector.feedback import silent_from
 from detector.findings import Finding
 from detector.wording import number, plural, probability
 from models.base import log10_surprise
@@ -218,7 +219,7 @@ class Behaviour(Detector[Watched]):
             del state.places[next(iter(state.places))]
         for finding in found:
             if finding.detector == self.name:
-                state.reported[finding.rule] = context.now
+                state.reported[finding.rule] = silent_from(finding, context.now, self.settings.repeat_after)
 
     def dump(self, state: Watched) -> Any:
         """[actions, activity, {session: place}, suspect, {rule: time of the last report}]."""

@@ -11,6 +11,7 @@ from detector.detectors.familiar import Familiar, days_before, kin_of, others_fl
 from detector.detectors.holdings import Loss, act_of, lost
 from detector.detectors.rating import rated, told_of
 from detector.events import Actor, Approval, Event, Target
+from detector.feedback import silent_from
 from detector.findings import Finding
 from detector.severity import Severity
 from detector.wording import duration, number, plural, probability
@@ -213,7 +214,8 @@ class MassDeletion(Detector[Deletions]):
             state.familiar.learn(act_of(event), context, self.settings.habit_days, kin_of(event.target))
         for finding in found:
             if finding.detector == self.name and finding.rule != "irreversible":
-                state.reported_at, state.reported_total = context.now, finding.evidence["seen"]
+                state.reported_at = silent_from(finding, context.now, self.settings.repeat_after)
+                state.reported_total = finding.evidence["seen"]
 
     def dump(self, state: Deletions) -> Any:
         """[rate, time and sum of the last report, containers, habits]."""

@@ -18,6 +18,7 @@ from detector.detectors.base import (
 )
 from detector.detectors.flows import HOUR, Channel, Flows, amounts, closed_hours
 from detector.events import Actor, Destination, Event
+from detector.feedback import silent_from
 from detector.findings import Finding
 from detector.wording import duration, number, plural, probability, size
 from models.base import log10_surprise
@@ -203,7 +204,8 @@ class TransferRate(Detector[Flows]):
                 context.group.add_peak(name, i, peak)
             for finding in found:
                 if finding.detector == self.name and finding.evidence["channel"] == name:
-                    channel.reported_at, channel.reported_score = context.now, finding.score
+                    channel.reported_at = silent_from(finding, context.now, self.settings.repeat_after)
+                    channel.reported_score = finding.score
 
     def dump(self, state: Flows) -> Any:
         """[hour, hours, {channel: [rate, hour, hours, time and score of the last report]}]."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer, TopicPartition, errors
+from kafka import KafkaConsumer, TopicPartition
 
 from detector.feedback import Adjustment
 from detector.kafka_open import open_client
@@ -51,7 +51,7 @@ class AdjustmentsReader(threading.Thread):
         while not self._stop_wanted.is_set():
             try:
                 self._follow()
-            except errors.KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - nobody else would say that it is read no more
                 self._complain(f"{type(error).__name__}: {error}")
                 self._stop_wanted.wait(AGAIN)
 
@@ -87,5 +87,5 @@ class AdjustmentsReader(threading.Thread):
             for record in records:
                 try:
                     self._put(msgspec.json.decode(record.value or b"", type=Adjustment))
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     log.warning("adjustment_not_understood", offset=record.offset, why=str(error))

@@ -46,7 +46,10 @@ def rows(deployment: Deployment, sql: str) -> list[list[Any]]:
 
 
 def test_a_false_alarm_is_closed_and_told_no_more(kafka_bootstrap: str, tmp_path: Path) -> None:
-    deployment = Deployment(kafka_bootstrap, tmp_path)
+    token = tmp_path / "token"
+    token.write_text("of-the-soc")
+    deployment = Deployment(kafka_bootstrap, tmp_path, metrics={"port": 0, "token": {"file": str(token)}})
+    deployment.token = token.read_text()
     deployment.command("topics")
     now = datetime.now(UTC)
     publish(
@@ -69,6 +72,7 @@ def test_a_false_alarm_is_closed_and_told_no_more(kafka_bootstrap: str, tmp_path
         assert last is not None
         assert (last.status, last.resolution) == ("resolved", "judged false by alice: a new partner")
         assert running.metric("detector_alert_verdicts_total", detector="new_endpoint", verdict="false") == 1
+        assert httpx.post(f"http://{running.where}/api/feedback", content=b"{}").status_code == 401
         wrong = post(running, b'{"alert": "a-1", "by": "alice", "reason": "r"}')
         assert wrong[0] == 400
         assert "give a `verdict`" in wrong[1]
@@ -94,7 +98,7 @@ def test_a_false_alarm_is_closed_and_told_no_more(kafka_bootstrap: str, tmp_path
 
 def post(running: Running, body: bytes) -> tuple[int, str]:
     """Status and text of an answer to a request at the service's API."""
-    answer = httpx.post(f"http://{running.where}/api/feedback", content=body, timeout=30)
+    answer = httpx.post(f"http://{running.where}/api/feedback", content=body, headers=running.headers, timeout=30)
     return answer.status_code, answer.text.strip()
 
 
@@ -106,7 +110,7 @@ def test_a_slip_is_told_before_anything_is_handed_over(kafka_bootstrap: str, tmp
     said = deployment.failing("feedback", "a-1", "--verdict", "false", "--reason", "r", "--by", "bob@soc.example")
     assert "the store knows no alert a-1: is its id right?" in said
     said = deployment.failing("feedback", "a-1", "--reason", "r")
-    assert "give a verdict, or --undo with the id of one" in said
+    assert "give a `verdict` (true, false or benign), or `undoes` with the id of one" in said
 
 
 def test_an_order_to_learn_anew_reaches_what_is_known_of_the_principal(kafka_bootstrap: str, tmp_path: Path) -> None:

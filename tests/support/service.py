@@ -42,6 +42,8 @@ class Deployment:
         self.group = unique("group")
         self.topics = {noun: unique(noun) for noun in ("events", "findings", "alerts", "rejects", "adjustments")}
         self.store = f"chdb://{folder}/store"
+        self.token = ""
+        """The bearer token of its monitoring pages, for those who configured one."""
         self.config = folder / "detector.yaml"
         self.config.write_text(
             yaml.safe_dump(
@@ -129,6 +131,7 @@ class Running:
     """A `detector run` process. As a context manager it is killed at the end, if it still runs."""
 
     def __init__(self, deployment: Deployment, *arguments: str) -> None:
+        self.headers = {"Authorization": f"Bearer {deployment.token}"} if deployment.token else {}
         self._log = deployment.folder / f"run-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -151,8 +154,9 @@ class Running:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a page of its monitoring server."""
+        asked = urllib.request.Request(f"http://{self.where}{path}", headers=self.headers)
         try:
-            with urllib.request.urlopen(f"http://{self.where}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - on loopback
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -40,6 +40,7 @@ class Worker(Running):
     """A static member of the deployment's group; `name` is its instance id, None makes it a dynamic one."""
 
     def __init__(self, deployment: Deployment, name: str | None = None, patience: Patience = IMPATIENT) -> None:
+        self.headers: dict[str, str] = {}
         settings = yaml.safe_load(deployment.config.read_text())
         settings["kafka"]["instance_id"] = name
         config = deployment.folder / f"{name or 'worker'}.yaml"

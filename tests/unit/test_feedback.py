@@ -6,19 +6,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector import signals
-from detector.adjustments import REMEMBERED, Adjustments
+from detector import assembly, signals
+from detector.adjustments import Adjustments
+from detector.config import Config
 from detector.correlation import Correlator
 from detector.feedback import DELAY, MOST, Adjustment, Feedback, FeedbackSettings, Verdict, adjustable, adjustments
 from detector.findings import Finding
 from detector.incidents import CorrelationSettings
 from detector.pipeline import about
 from detector.suppressions import Mute, Suppressions, is_accepted, kind_of
-from tests.support.correlating import change, correlator, finding
-from tests.support.events import START
+from tests.support.correlating import change, correlator, finding, touch
+from tests.support.events import PARTITION, START, envelope, sending
 
 GIVEN = START + timedelta(hours=1)
-LATER = 3600.0 + 120.0  # seconds after START: past the delay
+GIVEN_AT = 3600.0  # seconds after START
+LATER = GIVEN_AT + 120.0  # past the delay
 
 
 def said(verdict: Verdict | None = "false", *, by: str = "alice", alert: str = "", **fields: Any) -> Feedback:
@@ -26,7 +28,7 @@ def said(verdict: Verdict | None = "false", *, by: str = "alice", alert: str = "
         id=fields.pop("id", "v-1"),
         time=fields.pop("time", GIVEN),
         by=by,
-        alert=alert,
+        alert=alert or "a-1",
         verdict=verdict,
         reason="looked into it",
         **fields,
@@ -35,13 +37,15 @@ def said(verdict: Verdict | None = "false", *, by: str = "alice", alert: str = "
 
 def endpoint(seconds: float = 0.0, name: str = "api.partner.example", **fields: Any) -> Finding:
     evidence = {"namespace": "host", "endpoint": name, "zone": fields.pop("zone", "external")}
+    evidence["payload"] = fields.pop("payload", False)
     who = fields.pop("who", "agent-1")
     return with_p(finding(seconds, "new_endpoint", who=who, **evidence), **fields)
 
 
 def sent(seconds: float = 0.0, seen: float = 1e6, channel: str = "bytes outside", **fields: Any) -> Finding:
-    who = fields.pop("who", "agent-1")
-    return with_p(finding(seconds, "transfer_rate", "SEV2", who=who, seen=seen, channel=channel), **fields)
+    who, over = fields.pop("who", "agent-1"), fields.pop("over", 60.0)
+    evidence = {"seen": seen, "channel": channel, "half_life_seconds": over}
+    return with_p(finding(seconds, "transfer_rate", "SEV2", who=who, **evidence), **fields)
 
 
 def with_p(bare: Finding, **fields: Any) -> Finding:
@@ -77,6 +81,7 @@ def test_an_amount_is_covered_up_to_half_as_much_again() -> None:
     assert held.covering(sent(LATER, seen=1.5e6)) is not None
     assert held.covering(sent(LATER, seen=1.51e6)) is None
     assert held.covering(sent(LATER, channel="bytes inside")) is None
+    assert held.covering(sent(LATER, over=1800.0)) is None, "over another time it is another amount"
     assert held.covering(sent(LATER, who="agent-2")) is None
     assert held.covering(sent(LATER, severity="SEV1")) is None
     assert held.covering(sent(LATER + timedelta(days=30).total_seconds())) is None
@@ -99,6 +104,7 @@ def test_another_rule_is_covered_for_a_week_up_to_a_quarter_more_of_its_score() 
         pytest.param(change(0), id="permission"),
         pytest.param(sent(severity="SEV1"), id="too grave"),
         pytest.param(endpoint(zone="public"), id="public place"),
+        pytest.param(with_p(finding(0, "identity_misuse"), rule="new_network"), id="more may stand beside it"),
     ],
 )
 def test_some_things_are_told_again_whatever_was_said(found: Finding) -> None:
@@ -133,10 +139,30 @@ def test_days_are_the_operators() -> None:
     assert [one.ends - one.begins for one in made] == [timedelta(days=days) for days in (1, 2, 3)]
 
 
-def test_several_findings_of_one_subject_make_one_adjustment_that_covers_all() -> None:
+def test_several_findings_of_one_subject_make_one_adjustment_for_each_severity() -> None:
     about_them = [a for a in map(adjustable, (sent(0, 1e6), sent(1, 3e6, severity="SEV3"), sent(2, 2e6))) if a]
-    (made,) = adjustments(said(), about_them)
-    assert (made.most, made.up_to) == (4.5e6, "SEV2")
+    made = adjustments(said(), about_them)
+    assert {(one.most, one.up_to) for one in made} == {(3e6, "SEV2"), (4.5e6, "SEV3")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"principal": ""},
+        {"role": "assistant"},
+        {"up_to": "SEV1"},
+        {"detector": "stop_violation"},
+        {"ends": GIVEN + timedelta(days=400)},
+    ],
+)
+def test_what_no_verdict_makes_is_no_adjustment(change: dict[str, Any]) -> None:
+    (one,) = adjustments(said("benign"), [a for a in [adjustable(sent())] if a])
+    with pytest.raises(ValueError, match="adjustment"):
+        msgspec.structs.replace(one, **change)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(
+            msgspec.json.encode(msgspec.to_builtins(one) | msgspec.to_builtins(change)), type=Adjustment
+        )
 
 
 def test_a_verdict_makes_a_bounded_number() -> None:
@@ -144,31 +170,56 @@ def test_a_verdict_makes_a_bounded_number() -> None:
     assert len(adjustments(said(), many)) == MOST
 
 
-def test_those_that_end_first_are_forgotten_first() -> None:
-    held = Adjustments()
-    one = adjustments(said(), [a for a in [adjustable(endpoint())] if a])[0]
-    held._by_id = {
-        str(n): msgspec.structs.replace(one, id=str(n), ends=one.ends + timedelta(seconds=n)) for n in range(REMEMBERED)
-    }
-    held.put(msgspec.structs.replace(one, id="new", ends=one.ends + timedelta(days=1)))
-    assert len(held) == REMEMBERED
-    assert "0" not in held._by_id
+def test_those_that_end_first_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.adjustments.REMEMBERED", 3)
+    held, one = Adjustments(), adjustments(said(), [a for a in [adjustable(endpoint())] if a])[0]
+    ends = {name: one.ends + timedelta(days=day) for name, day in {"c": 3, "a": 1, "d": 4, "b": 2}.items()}
+    for name, end in ends.items():
+        held.put(msgspec.structs.replace(one, id=name, subject=f"host {name}", ends=end))
+    held.put(msgspec.structs.replace(one, id="b", subject="host b", ends=one.ends + timedelta(days=9)))  # put off
+    held.put(msgspec.structs.replace(one, id="e", subject="host e", ends=one.ends + timedelta(days=5)))
+    covered = [name for name in "abcde" if held.covering(endpoint(LATER, name=name)) is not None]
+    assert (len(held), covered) == (3, ["b", "d", "e"])
 
 
-def test_what_is_covered_is_marked_with_the_verdict_before_any_mute_and_learnt() -> None:
+def test_what_is_covered_is_marked_with_the_verdict_before_any_mute_and_is_not_learnt() -> None:
     mute = Mute(name="all", reason="r", owner="o", expires=datetime(9999, 1, 1, tzinfo=UTC), principals=("*",))
     suppressions = Suppressions([mute], adjustments=live(said(), endpoint()))
     marked = suppressions.mark(endpoint(LATER))
     assert marked.suppressed == "verdict:v-1"
     assert kind_of("verdict:v-1") == "verdict"
-    assert is_accepted(marked)
-    assert not is_accepted(suppressions.mark(sent(LATER)))
+    assert not is_accepted(marked)
 
 
 def test_a_verdict_travels_among_the_signals() -> None:
-    feedback = said(alert="a-1", until=GIVEN, undoes="v-0")
+    feedback = said(alert="a-1", until=GIVEN)
     assert signals.decode(signals.encode(feedback)) == feedback
     assert signals.key_of(feedback) == b"a-1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"undoes": "v-0"},
+        {"verdict": None},
+        {"time": "2026-03-02T09:00:00"},
+        {"until": "2026-03-02T09:00:00"},
+        {"by": ""},
+        {"by": "al\u200bice"},
+        {"reason": " "},
+        {"reason": "x" * 5000},
+        {"alert": "x" * 501},
+    ],
+)
+def test_what_is_no_verdict_is_no_signal(change: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        signals.decode(msgspec.json.encode(msgspec.to_builtins(said()) | {"type": "feedback"} | change))
+
+
+@pytest.mark.parametrize("raw", [b'{"id": "\xff"}', b"[" * 5000, b'{"type": "feedback", "reason": "\xff"}'])
+def test_bytes_that_are_no_text_are_no_signal_either(raw: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        signals.decode(raw)
 
 
 def raised(stage: Correlator, *found: Finding) -> str:
@@ -203,9 +254,17 @@ def test_a_verdict_that_comes_again_does_nothing() -> None:
     assert (again.actions, again.adjustments, again.alerts) == ([], [], [])
 
 
-@pytest.mark.parametrize(("by", "why"), [("agent-1", "about himself"), ("mallory", "none of those who may judge")])
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [
+        ("agent-1", "about himself"),
+        ("Agent-1 ", "about himself"),
+        ("\uff41gent-1", "about himself"),
+        ("mallory", "none of those who may judge"),
+    ],
+)
 def test_whose_verdict_does_not_count_closes_nothing(by: str, why: str) -> None:
-    stage = Correlator(about(), feedback=FeedbackSettings(operators=("alice", "agent-*")))
+    stage = Correlator(about(), feedback=FeedbackSettings(operators=("alice", "[!m]*")))
     out = stage.judge(said(by=by, alert=raised(stage, sent())))
     assert why in out.actions[0].details["refused"]
     assert (out.adjustments, out.alerts, len(stage.open())) == ([], [], 1)
@@ -234,14 +293,35 @@ def test_a_merged_alert_names_where_it_went() -> None:
     assert f"merged into {first}" in stage.judge(said(alert=second)).actions[0].details["refused"]
 
 
-def test_what_is_true_and_still_stands_open_is_not_closed_by_a_word() -> None:
+@pytest.mark.parametrize("verdict", ["true", "false", "benign"])
+def test_what_stands_open_is_watched_on_whatever_was_said(verdict: Verdict) -> None:
     stage = correlator()
     alert = raised(stage, change(0))
-    out = stage.judge(said("true", alert=alert))
-    assert (out.alerts, out.actions[0].details["closed"], len(stage.exposures)) == ([], False, 1)
-    out = stage.judge(said("benign", alert=alert, id="v-2"))
-    assert ([a.status for a in out.alerts], len(stage.exposures)) == (["resolved"], 0)
-    assert [version.status for version in out.exposures] == ["unwatched"]
+    assert [a.status for a in stage.judge(said(verdict, alert=alert)).alerts] == ["resolved"]
+    assert (stage.open(), len(stage.exposures)) == ([], 1)
+    out = stage.step(touch(GIVEN_AT + 60.0, who="carol"))
+    assert [found.rule for found in out.findings] == ["unauthorised_read"]
+    assert [(a.id == alert, a.status, a.severity) for a in out.alerts] == [(False, "open", "SEV1")]
+
+
+@pytest.mark.parametrize("verdict", ["true", "false"])
+def test_what_follows_from_a_judged_story_is_told_as_an_alert_of_its_own(verdict: Verdict) -> None:
+    stage = correlator()
+    alert = raised(stage, touch(0.0, who="agent-1"), endpoint(1))
+    stage.judge(said(verdict, alert=alert))
+    out = stage.step(endpoint(GIVEN_AT + 60.0, name="drop.example", payload=True))
+    assert [found.detector for found in out.findings] == ["exfiltration"]
+    (told,) = out.alerts
+    assert (told.id != alert, told.status, told.principals) == (True, "open", ("agent-1",))
+
+
+def test_a_covered_finding_takes_part_in_what_follows_from_others() -> None:
+    stage = correlator()
+    covered = msgspec.structs.replace(endpoint(LATER, payload=True), suppressed="verdict:v-1")
+    stage.step(touch(LATER - 60.0, who="agent-1"))
+    out = stage.step(covered)
+    assert [found.detector for found in out.findings] == ["exfiltration"]
+    assert [a.status for a in out.alerts] == ["open"]
 
 
 def test_a_verdict_is_taken_back() -> None:
@@ -253,7 +333,20 @@ def test_a_verdict_is_taken_back() -> None:
     assert out.adjustments == [msgspec.structs.replace(made, ends=day + DELAY)]
     assert (out.actions[0].action, out.alerts) == ("verdict_withdrawn", [])
     again = stage.judge(said(None, alert=alert, id="v-3", undoes="v-1", time=day))
-    assert "was taken back before" in again.actions[0].details["refused"]
+    assert "holds no longer" in again.actions[0].details["refused"]
+
+
+def test_only_a_verdict_on_the_same_alert_is_taken_back_and_not_by_whom_it_is_about() -> None:
+    stage = correlator()
+    alert = raised(stage, sent())
+    stage.step(sent(1, who="agent-2"))
+    (other,) = {held.id for held in stage.open()} - {alert}
+    stage.judge(said(alert=alert))
+    wrong = stage.judge(said(None, alert=other, id="v-2", undoes="v-1"))
+    assert f"is on {alert}" in wrong.actions[0].details["refused"]
+    own = stage.judge(said(None, alert=alert, id="v-3", undoes="v-1", by="agent-1"))
+    assert "about himself" in own.actions[0].details["refused"]
+    assert (wrong.adjustments, own.adjustments, wrong.alerts) == ([], [], [])
 
 
 def test_the_last_word_on_an_alert_counts() -> None:
@@ -262,6 +355,7 @@ def test_the_last_word_on_an_alert_counts() -> None:
     (made,) = stage.judge(said(alert=alert)).adjustments
     out = stage.judge(said("true", alert=alert, id="v-2", time=GIVEN + timedelta(hours=1)))
     assert out.adjustments == [msgspec.structs.replace(made, ends=GIVEN + timedelta(hours=1) + DELAY)]
+    assert out.actions[0].details["replaces"] == ["v-1"]
 
 
 def test_verdicts_outlive_a_restart() -> None:
@@ -290,3 +384,29 @@ def test_a_state_from_before_there_were_verdicts_is_read() -> None:
 def test_an_adjustment_is_plain_json() -> None:
     (one,) = adjustments(said(), [a for a in [adjustable(endpoint())] if a])
     assert msgspec.json.decode(msgspec.json.encode(one), type=Adjustment) == one
+
+
+def test_what_grows_beyond_a_covered_amount_is_told_within_minutes() -> None:
+    held = Adjustments()
+    scoring = assembly.scoring(Config(), adjustments=held)
+    scoring.open(PARTITION)
+    offset = 0
+
+    def found(hours: float, size: int) -> list[Finding]:
+        nonlocal offset
+        offset += 1
+        told = scoring.step(envelope(sending(hours * 3600.0, "mover-1", size), offset)).findings
+        return [one for one in told if one.detector == "transfer_rate"]
+
+    for day in range(12):
+        for hour in range(8):
+            assert found(24.0 * day + hour, 20_000) == []
+    (first,) = found(24.0 * 12, 300_000_000)
+    verdict = said("benign", time=first.time)
+    for adjustment in adjustments(verdict, [a for a in [adjustable(first)] if a]):
+        held.put(adjustment)
+    (covered,) = found(24.0 * 12 + 3, 300_000_000)
+    assert covered.suppressed == "verdict:v-1"
+    assert found(24.0 * 12 + 3 + 0.5 / 60, 100) == [], "it does not say the same each second"
+    (more,) = found(24.0 * 12 + 3 + 2.0 / 60, 480_000_000)
+    assert more.suppressed is None

@@ -1,5 +1,6 @@
 -- What people said of alerts. Verdicts are operator actions, so that the chain of integrity covers them; what came of
--- each is in its details. The last one on an alert that counts, and was not taken back, is in force.
+-- each is in its details. In force is one that counts, was not taken back, and was not replaced by a later one on the
+-- alert.
 CREATE OR REPLACE VIEW verdicts AS
 SELECT
     v.id AS id,
@@ -12,22 +13,21 @@ SELECT
     JSONExtract(v.details, 'detectors', 'Array(String)') AS detectors,
     JSONExtractBool(v.details, 'closed') AS closed,
     JSONExtractString(v.details, 'refused') AS refused,
-    if(w.id = '', NULL, w.time) AS withdrawn_at,
-    w.operator AS withdrawn_by,
-    refused = '' AND withdrawn_at IS NULL AND row_number() OVER (
-        PARTITION BY v.subject, refused = '' AND w.id = '' ORDER BY v.time DESC, v.id DESC
-    ) = 1 AS in_force,
+    if(l.action = 'verdict_withdrawn', l.time, NULL) AS withdrawn_at,
+    if(l.action = 'verdict_withdrawn', l.operator, '') AS withdrawn_by,
+    if(l.action = 'verdict', l.id, '') AS replaced_by,
+    refused = '' AND l.id = '' AS in_force,
     v.details AS details
 FROM (SELECT * FROM operator_actions_data FINAL WHERE action = 'verdict') AS v
 LEFT JOIN
 (
-    SELECT JSONExtractString(details, 'undoes') AS undoes, *
+    SELECT arrayJoin(JSONExtract(details, 'replaces', 'Array(String)')) AS replaced, id, time, operator, action
     FROM operator_actions_data FINAL
-    WHERE action = 'verdict_withdrawn' AND JSONExtractString(details, 'refused') = ''
+    WHERE action IN ('verdict', 'verdict_withdrawn') AND JSONExtractString(details, 'refused') = ''
     ORDER BY time
-    LIMIT 1 BY undoes
-) AS w ON w.undoes = v.id
-COMMENT 'Every verdict on an alert: by whom, whether it counted (refused: why not), whether it was taken back, whether it is the one in force. `details` holds what followed from it.';
+    LIMIT 1 BY replaced
+) AS l ON l.replaced = v.id
+COMMENT 'Every verdict on an alert: by whom, whether it counted (refused: why not), whether it was taken back or replaced, whether it is in force. `details` holds what followed from it.';
 
 CREATE OR REPLACE VIEW detector_precision AS
 SELECT
