@@ -20,6 +20,7 @@ from detector.labels import Labels
 from detector.pipeline import Pipeline, about
 from detector.scoring import Scoring
 from detector.suppressions import Suppressions
+from models.forest import Forest
 
 
 def decoder(config: Config, format_name: str | None = None) -> Decoder:
@@ -42,17 +43,29 @@ def labels(config: Config) -> Labels:
     return Labels(config.labels, Zones(config.destinations))
 
 
-def detectors(config: Config) -> list[Detector[Any]]:
-    """The enabled detectors; the challenger with its forest, if it has one.
+def detectors(config: Config, forest: Forest | None = None) -> list[Detector[Any]]:
+    """The enabled detectors; the challenger with the forest that is given or configured, if there is one.
 
     Raises:
-        ModelError: The forest can't be read or used.
+        ModelError: The configured forest may not be used; see `challenger`.
     """
     built = build(dict(config.detectors))
     for detector in built:
-        if isinstance(detector, ForestChallenger) and detector.settings.model is not None:
-            detector.forest = model_file.read(detector.settings.model, NAMES)
+        if isinstance(detector, ForestChallenger):
+            detector.forest = forest or challenger(config)
     return built
+
+
+def challenger(config: Config) -> Forest | None:
+    """The forest that the challenger judges by, None if it is off.
+
+    Raises:
+        ModelError: It can't be read, or was not compared with the running detectors.
+    """
+    settings: ForestChallenger.Settings = getattr(config.detectors, ForestChallenger.name)
+    if settings.model is None or not settings.enabled:
+        return None
+    return model_file.read_compared(settings.model, NAMES, settings.p)
 
 
 def dormant(config: Config) -> list[Detector[Any]]:
@@ -66,8 +79,12 @@ def scoring(
     *behind: Detector[Any],
     before: Sequence[Detector[Any]] = (),
     adjustments: Adjustments | None = None,
+    forest: Forest | None = None,
 ) -> Scoring:
-    """The first stage, empty; with detectors `before` and `behind` those of the configuration, if given."""
+    """The first stage, empty; with detectors `before` and `behind` those of the configuration, if given.
+
+    The challenger, if it is enabled, judges by `forest` instead of the one that it is configured with, if given.
+    """
     charters = Charters(config.charters.roles, config.charters.agents)
     rules = (
         config.scoring,
@@ -77,7 +94,7 @@ def scoring(
         config.control,
         config.overrides,
     )
-    running = [*before, *detectors(config), *behind]
+    running = [*before, *detectors(config, forest), *behind]
     return Scoring(running, *rules, config=short_hash(config), dormant=dormant(config))
 
 

@@ -5,6 +5,7 @@ believed. So the file holds the numbers of the trees as plain arrays, which are 
 nothing but arrays, numbers and names is let in, and no class of scikit-learn among them.
 """
 
+import hashlib
 import io
 import json
 import struct
@@ -13,13 +14,18 @@ import zlib
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+from detector.wording import printable
 from models.forest import Forest, Nodes
 
 FORMAT: Final = 1
 MOST_BYTES: Final = 64 * 1024 * 1024
 PROTOCOL: Final = 2
+
+CARD_FILE: Final = "card.json"
+"""The model's card, in the folder of the model."""
 
 # Of skops' own long list of trusted types, those that a forest is made of, each with what loads it.
 TRUSTED: Final = frozenset(
@@ -40,6 +46,21 @@ _WRONG: Final = (AttributeError, TypeError, ValueError)
 
 class ModelError(Exception):
     """The file is no model that can be used; the message says why, and what to do about it."""
+
+
+class _Level(msgspec.Struct):
+    p: float
+
+
+class _Comparison(msgspec.Struct):
+    levels: list[_Level]
+
+
+class _Card(msgspec.Struct):
+    """What of a card decides whether its model may be used, and at which values of `p` it was compared."""
+
+    sha256: str
+    comparison: _Comparison | None = None
 
 
 def dumps(forest: Forest) -> bytes:
@@ -94,17 +115,78 @@ def loads(data: bytes, names: tuple[str, ...]) -> Forest:
 
 
 def read(path: str | Path, names: tuple[str, ...]) -> Forest:
-    """The forest in a file.
+    """The forest in a file, whatever is known of it.
 
     Raises:
         ModelError: The file can't be read, or `loads` refuses what is in it.
     """
+    return _load(path, _bytes(path), names)
+
+
+def read_carded(path: str | Path, names: tuple[str, ...]) -> tuple[Forest, bytes, bytes]:
+    """The forest in a file, the file's bytes, and those of the card beside it, which is sure to be its own.
+
+    Raises:
+        ModelError: As `read`; or there is no card, it can't be read, or it is that of another file.
+    """
+    data = _bytes(path)
+    card, _ = _card(path, data)
+    return _load(path, data, names), data, card
+
+
+def read_compared(path: str | Path, names: tuple[str, ...], p: float) -> Forest:
+    """The forest in a file, if its card says how it compares with the running detectors at `p`, or a greater one.
+
+    Raises:
+        ModelError: As `read_carded`; or it was not compared.
+    """
+    data = _bytes(path)
+    _, card = _card(path, data)
+    most = max((level.p for level in card.comparison.levels), default=0.0) if card.comparison is not None else 0.0
+    if p > most:
+        told = f"only with `p` up to {most:g}, and not with {p:g}" if most else "never"
+        raise ModelError(
+            f"the model {path} was {told} compared with the running detectors, so it can't be switched on: "
+            f"`detector train --compare {path}`, on files of events or the event store, does it and writes it into "
+            "the card"
+        )
+    return _load(path, data, names)
+
+
+def _bytes(path: str | Path) -> bytes:
     try:
-        return loads(Path(path).read_bytes(), names)
+        return Path(path).read_bytes()
     except OSError as error:
         raise ModelError(f"the model {path}: {error.strerror}: `detector train` writes one") from error
+
+
+def _load(path: str | Path, data: bytes, names: tuple[str, ...]) -> Forest:
+    try:
+        return loads(data, names)
     except ModelError as error:
         raise ModelError(f"the model {path}: {error}") from error
+
+
+def _card(path: str | Path, data: bytes) -> tuple[bytes, _Card]:
+    """The card beside a model of these bytes, as it stands and as far as it decides."""
+    beside = Path(path).parent / CARD_FILE
+    try:
+        body = beside.read_bytes()
+        card = msgspec.json.decode(body, type=_Card)
+    except OSError as error:
+        raise ModelError(
+            f"the model {path}: its card {beside}: {error.strerror}: put the one there that `detector train` wrote "
+            "with it, or train it again"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"the model {path}: its card {beside} can't be read ({error}): train it again") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(
+            f"the model {path} has the SHA-256 {digest[:16]}…, and the card {beside} is of one with "
+            f"{printable(card.sha256[:16])}…: put both there as `detector train` wrote them, or train it again"
+        )
+    return body, card
 
 
 def _audit(data: bytes) -> None:

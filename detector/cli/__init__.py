@@ -20,6 +20,7 @@ from detector.cli import (
     offline,
     rebaseline,
     store,
+    train,
     tune,
 )
 from detector.cli.common import FAILED, KNOWN
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="The event store (ClickHouse, or chDB embedded).", no_args_is_help=True)
 for command in (
-    *(live.run, offline.replay, offline.demo, offline.evaluate, offline.train),
+    *(live.run, offline.replay, offline.demo, offline.evaluate, train.train),
     *(backtest.backtest, tune.tune, explain.explain, explain.baseline),
     *(configuring.check, configuring.reload, feedback.feedback, rebaseline.rebaseline),
     *(live.produce, live.topics, formats.formats, formats.decode),

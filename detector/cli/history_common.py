@@ -53,6 +53,7 @@ class History(msgspec.Struct):
     """History to be played, as often as one likes: its rows, their number, and where it comes from, in words.
 
     `known` are the incidents in it; `in_force` is the configuration that it was last scored by, None if nobody knows.
+    `topics` are those it is of; `store` is what holds it, None for files.
     """
 
     rows: Callable[[], Iterable[Row]]
@@ -62,6 +63,8 @@ class History(msgspec.Struct):
     known: list[Known]
     in_force: tuple[Config, str] | None = None
     place: Callable[[], int] | None = None
+    store: Store | None = None
+    topics: list[str] = []
 
 
 _LAST_CONFIG: Final = "SELECT config, body, first_seen FROM config_versions ORDER BY first_seen DESC LIMIT 1"
@@ -107,6 +110,7 @@ def history(
         yield History(
             lambda: from_files(sources), total, ", ".join(files), since, incidents.told_apart(known),
             place=lambda: sum(source.position for source in sources),
+            topics=[source.topic for source in sources],
         )  # fmt: skip
         return
     with asked(store, config) as opened:
@@ -114,7 +118,10 @@ def history(
         stored = StoredHistory(opened, chosen, span)
         known += [each for each in incidents.confirmed(opened, span) if each.name not in {one.name for one in known}]
         told = f"{', '.join(chosen)} in {opened.url}"
-        yield History(lambda: stored, stored.events, told, since, incidents.told_apart(known), _in_force(opened))
+        yield History(
+            lambda: stored, stored.events, told, since, incidents.told_apart(known), _in_force(opened),
+            store=opened, topics=chosen,
+        )  # fmt: skip
 
 
 def _topics(store: Store, config: Config, span: Span, names: Sequence[str] | None) -> list[str]:

@@ -1,13 +1,11 @@
-"""Commands over files and history: replay, demo, evaluate, train."""
+"""Commands over files: replay, demo, evaluate."""
 
 import logging
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,7 +18,6 @@ from detector.config import Config
 from detector.config_base import ConfigError
 from detector.config_file import load
 from detector.evaluation import Evaluation, summarise
-from detector.event_store import open_store
 from detector.logs import log_to_stderr
 from detector.renderings import RENDERINGS, Rendering
 from detector.replay import Replay
@@ -157,49 +154,3 @@ def _sessions(files: list[Path], labels: Path, format_: str | None, settings: Co
         told = ((source, teller(progress, source.topic, source)) for source in sources)
         envelopes = chain.from_iterable(labelled.decoded(source, decoder, tell) for source, tell in told)
         return evaluate_sessions(envelopes, known, settings)
-
-
-def train(  # noqa: PLR0913, PLR0917 - one an option
-    files: Annotated[
-        list[str] | None, typer.Argument(help="NDJSON files, plain or .gz; the event store if none is given.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the model and its card.")] = Path("var/model"),
-    format_: FormatOption = None,
-    config: ConfigOption = None,
-    since: Annotated[datetime | None, typer.Option(help="From then on (UTC), of the store's history.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Up to then (UTC).")] = None,
-    contamination: Annotated[
-        float, typer.Option(min=0.0, max=0.5, help="Share of the history that is taken to be strange itself.")
-    ] = 0.001,
-    seed: Annotated[int, typer.Option(help="Same data and seed, same model.")] = 0,
-) -> None:
-    """Train the challenger's isolation forest on history, and write its model card.
-
-    The model takes effect when `detectors.forest_challenger.model` names it.
-    """
-    # pandas and scikit-learn take a second to load; only this command needs them.
-    from detector.train import history, screen, training  # noqa: PLC0415
-    from models.forest import ForestParams  # noqa: PLC0415
-
-    log_to_stderr(logging.WARNING)
-    settings = load(config)
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_bar(quiet=False))
-        frames: Iterator[Any]
-        if files:
-            sources = [FileSource(name, time.time) for name in files]
-            tellers = [teller(progress, source.topic, source) for source in sources]
-            decoder = assembly.decoder(settings, format_)
-            read = (history.from_records(s, decoder, tell) for s, tell in zip(sources, tellers, strict=True))
-            frames, told = chain.from_iterable(read), [source.topic for source in sources]
-        else:
-            store = open_store(settings)
-            if store is None:
-                raise ConfigError("no history: give files, or set store.url in the configuration")
-            stack.enter_context(store)
-            span = (None if at is None else at.replace(tzinfo=UTC) for at in (since, until))
-            planned = history.windows(store.client, *span)
-            bar = progress.add_task(store.url, total=len(planned))
-            frames, told = history.from_store(store.client, planned, lambda: progress.advance(bar)), [store.url]
-        trained = training.train(frames, out, told, ForestParams(contamination=contamination, seed=seed))
-    screens.stdout().print(screen.trained_table(trained))

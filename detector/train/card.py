@@ -12,6 +12,13 @@ PURPOSE: Final = (
     "A challenger beside the detectors: it notes, at the lowest severity, hours of a principal that are unlike "
     "nearly all hours of the whole fleet. Its notes join incidents that other evidence has opened."
 )
+STRANGEST: Final = 10
+"""How many hours a list of the strangest tells."""
+
+YARDSTICK: Final = (
+    "Its p-values are measured on hours among these: how often it notes here is what `p` says, and no forecast. "
+    "`detector train --compare` on a later history tells how well that holds."
+)
 LIMITS: Final = (
     "It pages nobody by itself, and must not be made to: most of what it notes is rare and harmless.",
     "It knows the fleet, not the principal: what is usual for one role hides what is strange for another.",
@@ -20,6 +27,9 @@ LIMITS: Final = (
     "A feature that never varied in training is one that it is blind to.",
     "It is no measure of a person: it must not be used to judge people's work.",
 )
+
+
+_STRANGE: Final = ("Principal", "Role", "Hour (UTC)", "Acts", "Score", "p", "Why")
 
 
 class FeatureCard(msgspec.Struct, frozen=True):
@@ -44,12 +54,73 @@ class Strange(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
+class Overlap(msgspec.Struct, frozen=True):
+    """Principal's hours that one of the running detectors flagged, and how many of these are strange to the forest."""
+
+    detector: str
+    hours: int
+    noted: int
+
+
+class Level(msgspec.Struct, frozen=True):
+    """What the challenger would say at a value of its `p`: notes, and strange hours by whether others flag them too."""
+
+    p: float
+    notes: int
+    notes_a_day: float
+    both: int
+    forest_only: int
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The forest beside the detectors that run, over hours that it was not trained on.
+
+    `config` is the hash of the configuration whose `detectors` ran; `p` and `repeat_after` are as the challenger has
+    them there. `warm_up_events` came before what counts: `events` from `first` to `last`, in so many `hours` of
+    principals. The running detectors flag an hour by a finding of SEV3 or worse that nothing suppresses; the forest
+    by one judgement below `p`, noted or not. `noted_share` is of the hours that they flag, None if there is none.
+    `notes` are those that the challenger would have made; `levels` tell the same of other values of `p`; `alone` are
+    the strangest of its `forest_only` hours.
+    """
+
+    config: str
+    detectors: tuple[str, ...]
+    p: float
+    repeat_after: float
+    first: datetime
+    last: datetime
+    warm_up_events: int
+    events: int
+    hours: int
+    both: int
+    running_only: int
+    forest_only: int
+    noted_share: float | None
+    notes: int
+    notes_a_day: float
+    levels: tuple[Level, ...]
+    overlaps: tuple[Overlap, ...]
+    alone: tuple[Strange, ...]
+
+    def shares(self) -> list[tuple[str, int, float]]:
+        """The hours by who flags them, in words, with their number and their share of all."""
+        neither = self.hours - self.both - self.running_only - self.forest_only
+        counts = {
+            "both": self.both,
+            "the running detectors only": self.running_only,
+            "the forest only": self.forest_only,
+            "neither": neither,
+        }
+        return [(who, count, count / self.hours if self.hours else 0.0) for who, count in counts.items()]
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a trained forest. Times are UTC; vectors are those after the 1st, 2nd, 4th … act of an hour.
 
     `sha256` is of the bytes of the model file; `threshold` the score beyond which the `contamination` share of
     the training vectors lies; `held_out_scores` quantiles of the score, by their rank; `least_p_value` the
     least that so many held-out vectors can tell; `kept` one in so many principal's hours that were used.
+    `comparison` is what decides whether the model may be used: without one it may not.
     """
 
     sources: tuple[str, ...]
@@ -73,6 +144,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     strangest: tuple[Strange, ...]
     sha256: str
     versions: dict[str, str]
+    comparison: Comparison | None = None
     purpose: str = PURPOSE
     limits: tuple[str, ...] = LIMITS
 
@@ -110,12 +182,61 @@ def card_markdown(card: Card) -> str:
         "",
         *_table(("What", "Value"), _model(card)),
         "",
+        "## Beside the running detectors",
+        "",
+        *_beside(card),
         "## The strangest held-out hours",
         "",
-        *_table(("Principal", "Role", "Hour (UTC)", "Acts", "Score", "p", "Why"), map(_strange, card.strangest)),
+        *_table(_STRANGE, map(_strange, card.strangest)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _beside(card: Card) -> list[str]:
+    found = card.comparison
+    if found is None:
+        return ["Not compared yet: the service refuses it. `detector train --compare` does it.", ""]
+    return [
+        *_words(found),
+        *([YARDSTICK, ""] if found.first < card.last else []),
+        *_table(("Flagged by", "Hours", "Share"), ((who, number(n), f"{s:.2%}") for who, n, s in found.shares())),
+        "",
+        *_table(
+            ("p", "Notes", "A day", "Hours of both", "Of the forest only"),
+            (
+                (f"{x.p:g}", number(x.notes), f"{x.notes_a_day:g}", str(x.both), str(x.forest_only))
+                for x in found.levels
+            ),
+        ),
+        "",
+        *_table(
+            ("Running detector", "Hours flagged", "Strange to the forest too"),
+            ((each.detector, number(each.hours), number(each.noted)) for each in found.overlaps),
+        ),
+        "",
+        "The strangest to the forest alone:",
+        "",
+        *_table(_STRANGE, map(_strange, found.alone)),
+        "",
+    ]
+
+
+def _words(found: Comparison) -> list[str]:
+    flagged = found.both + found.running_only
+    also = f", {found.noted_share:.0%} of those that they flag" if found.noted_share is not None else ""
+    span = (
+        f"Over hours that it was not trained on, from {_minute(found.first)} to {_minute(found.last)} "
+        f"({plural(found.events, 'event')}, after {number(found.warm_up_events)} to warm up), beside what the "
+        f"configuration {found.config} runs: {', '.join(found.detectors)}."
+    )
+    sums = (
+        f"With `p` at {found.p:g} and `repeat_after` at {found.repeat_after:g} s it would have added "
+        f"{plural(found.notes, 'note')}, {found.notes_a_day:g} a day. The running detectors flag "
+        f"{plural(flagged, 'hour')} of principals at SEV3 or worse; {number(found.both)} of them are strange to the "
+        f"forest too{also}."
+    )
+    return [span, "", sums, ""]
 
 
 def _data(card: Card) -> Iterable[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Where the history comes from: files, read as replay reads them, or the event store, a window at a time."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from detector.activity import HOUR, destination_name, name_sum
+from detector.audit.answer import EVER, Span
 from detector.decoding import Decoder
 from detector.events import OUTSIDE, SENSITIVE, Event, Rejected
 from detector.sources.base import Record
@@ -26,7 +27,7 @@ _LATEST: Final = datetime(2299, 1, 1, tzinfo=UTC)
 _HOURS: Final = """
 SELECT intDiv(toUnixTimestamp64Micro(time), 3600000000) AS hour, count()
 FROM events_data
-WHERE verdict = 'scored' AND kind != 'control'
+WHERE verdict = 'scored' AND kind != 'control' AND (empty({topics:Array(String)}) OR topic IN {topics:Array(String)})
   AND time >= {since:DateTime64(6)} AND time < {until:DateTime64(6)}
 GROUP BY hour
 ORDER BY hour
@@ -50,7 +51,7 @@ SELECT
     name != '' AND destination_zone IN ({outside:Array(String)}) AS outside,
     target_uri != '' AND target_sensitivity IN ({sensitive:Array(String)}) AS sensitive
 FROM events
-WHERE verdict = 'scored' AND kind != 'control'
+WHERE verdict = 'scored' AND kind != 'control' AND (empty({topics:Array(String)}) OR topic IN {topics:Array(String)})
   AND time >= {since:DateTime64(6)} AND time < {until:DateTime64(6)}
   AND CRC32(principal) % {shards:UInt32} = {shard:UInt32}
 ORDER BY time, topic, partition, offset, index
@@ -67,11 +68,15 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def from_records(
-    records: Iterable[Record], decoder: Decoder, progress: Callable[[], None] = lambda: None
+    records: Iterable[Record],
+    decoder: Decoder,
+    progress: Callable[[], None] = lambda: None,
+    span: Span = EVER,
 ) -> Iterator[pd.DataFrame]:
     """Frames of the acts in one file (or any other partition), whole hours in each as far as they fit.
 
-    Repeated events and what can't be decoded are left out. `progress` is called about every 100 records.
+    Repeated events, what can't be decoded and what is outside of the span are left out. `progress` is called about
+    every 100 records.
 
     Raises:
         SourceError: The file can't be read.
@@ -83,7 +88,7 @@ def from_records(
             if isinstance(decoded, Rejected):
                 continue
             event = decoded.event
-            if event.kind != "control" and event.id not in ids:
+            if event.kind != "control" and event.id not in ids and span.since <= event.time < span.until:
                 ids.add(event.id)
                 rows.append(_row(event))
         if count % 100 == 0:
@@ -123,16 +128,16 @@ def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     return pd.DataFrame.from_records(rows, columns=list(EVENT_COLUMNS))
 
 
-def windows(client: Client, since: datetime | None = None, until: datetime | None = None) -> list[Window]:
-    """The windows in which the stored acts can be read, each of about `ROWS` acts at most.
+def windows(client: Client, span: Span = EVER, topics: Sequence[str] = ()) -> list[Window]:
+    """The windows in which the stored acts of some topics (or all) can be read, each of about `ROWS` acts at most.
 
-    An hour that `since` or `until` cuts is read whole.
+    An hour that the span cuts is read whole.
 
     Raises:
         StoreError: The store can't answer.
     """
     try:
-        found = client.query(_HOURS, parameters=_span(since, until)).result_rows
+        found = client.query(_HOURS, parameters={**_bound(span.since, span.until), "topics": list(topics)}).result_rows
     except ClickHouseError as error:
         raise StoreError(f"can't read the history: {error}") from error
     planned: list[Window] = []
@@ -149,9 +154,12 @@ def windows(client: Client, since: datetime | None = None, until: datetime | Non
 
 
 def from_store(
-    client: Client, planned: Iterable[Window], progress: Callable[[], None] = lambda: None
+    client: Client,
+    planned: Iterable[Window],
+    progress: Callable[[], None] = lambda: None,
+    topics: Sequence[str] = (),
 ) -> Iterator[pd.DataFrame]:
-    """Frames of the stored acts, one a window. `progress` is called after each.
+    """Frames of the stored acts of some topics (or all), one a window. `progress` is called after each.
 
     The acts of an hour come in order of their time: that of their arrival is not looked at.
 
@@ -159,11 +167,11 @@ def from_store(
         StoreError: The store can't answer.
     """
     for window in planned:
-        span = _span(*(datetime.fromtimestamp(hour * HOUR, UTC) for hour in (window.first, window.last)))
+        span = _bound(*(datetime.fromtimestamp(hour * HOUR, UTC) for hour in (window.first, window.last)))
         part = {"shards": window.shards, "shard": window.shard}
         zones = {"outside": sorted(OUTSIDE), "sensitive": sorted(SENSITIVE)}
         try:
-            frame = client.query_df(_EVENTS, parameters={**span, **part, **zones})
+            frame = client.query_df(_EVENTS, parameters={**span, **part, **zones, "topics": list(topics)})
         except ClickHouseError as error:
             raise StoreError(f"can't read the history: {error}") from error
         if len(frame):
@@ -171,5 +179,6 @@ def from_store(
         progress()
 
 
-def _span(since: datetime | None, until: datetime | None) -> dict[str, datetime]:
-    return {"since": since or _EARLIEST, "until": until or _LATEST}
+def _bound(since: datetime, until: datetime) -> dict[str, datetime]:
+    """As parameters; hours are counted from the epoch, and up to where ClickHouse can count them."""
+    return {"since": max(since, _EARLIEST), "until": min(until, _LATEST)}

@@ -1,4 +1,4 @@
-"""From a history to a forest, its file and its card. The same history and seed give the same bytes."""
+"""From a history to a forest, its card and their files. The same history and seed give the same bytes."""
 
 import hashlib
 import platform
@@ -16,43 +16,40 @@ from numpy.typing import NDArray
 from detector import VERSION
 from detector.activity import CLOCK, FEATURES, HOUR, NAMES
 from detector.detectors.forest_challenger import reasons
-from detector.model_file import dumps
+from detector.model_file import CARD_FILE, ModelError, dumps, read_carded
 from detector.train import TrainError
-from detector.train.card import Card, FeatureCard, Strange, card_json, card_markdown
+from detector.train.card import STRANGEST, Card, FeatureCard, Strange, card_json, card_markdown
 from detector.train.features import snapshots
 from models.forest import Forest, ForestParams
 
 MODEL_FILE: Final = "forest.skops"
+CARD_MARKDOWN: Final = "card.md"
 LEAST_HOURS: Final = 200
 ROWS_MOST: Final = 400_000
 HELD_OUT: Final = 0.2
-STRANGEST: Final = 10
 
 _RANKS: Final = {"50 %": 0.5, "90 %": 0.9, "99 %": 0.99, "99.9 %": 0.999, "most": 1.0}
 _LIBRARIES: Final = ("scikit-learn", "skops", "numpy", "pandas")
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """What came of a training: the file of the model, and its card (beside it as card.md and card.json)."""
+    """What came of a training: the forest, the bytes of its file, and its card."""
 
-    model: Path
+    forest: Forest
+    data: bytes
     card: Card
 
 
-def train(
-    frames: Iterable[pd.DataFrame], folder: Path, sources: Sequence[str], params: ForestParams | None = None
-) -> Trained:
-    """Train a forest on all but the last fifth of a history, measure it on that, and write it down.
+def train(frames: Iterable[pd.DataFrame], sources: Sequence[str], params: ForestParams | None = None) -> Trained:
+    """Train a forest on all but the last fifth of a history, and measure it on that.
 
     Args:
         frames: Acts with the columns of `features.EVENT_COLUMNS`, as `history` gives them.
-        folder: Where `forest.skops`, `card.md` and `card.json` go; made if need be.
         sources: What the history was read from, for the card.
         params: How the forest is grown.
 
     Raises:
         TrainError: There is no history, too little of it, or nothing in it varies.
-        OSError: The folder can't be written.
     """
     params = params or ForestParams()
     rows, kept = _collect(frames)
@@ -64,14 +61,42 @@ def train(
     data = dumps(forest)
     digest = hashlib.sha256(data).hexdigest()
     card = _card(rows, learnt, held_out, forest, params=params, kept=kept, sources=tuple(sources), sha256=digest)
+    return Trained(forest, data, card)
+
+
+def write(folder: Path, card: Card, data: bytes | None = None) -> None:
+    """Write a card, as `card.md` and `card.json`, and its model as `forest.skops` if it is given.
+
+    Raises:
+        OSError: The folder can't be made or written; then all that was there is still there.
+    """
+    bodies = {CARD_MARKDOWN: card_markdown(card).encode(), CARD_FILE: card_json(card)}
+    if data is not None:
+        bodies[MODEL_FILE] = data
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "card.json").write_bytes(card_json(card))
-    (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
-    # The model comes last and whole: a service may read it at any time.
-    unfinished = folder / f"{MODEL_FILE}.tmp"
-    unfinished.write_bytes(data)
-    unfinished.replace(folder / MODEL_FILE)
-    return Trained(folder / MODEL_FILE, card)
+    unfinished = {name: folder / f"{name}.tmp" for name in bodies}
+    try:
+        for name, body in bodies.items():
+            unfinished[name].write_bytes(body)
+        # A service may read them at any time: each of them is whole, and the model comes last.
+        for name, path in unfinished.items():
+            path.replace(folder / name)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+def trained_before(model: Path) -> Trained:
+    """The forest in a file with its card, as it was trained.
+
+    Raises:
+        ModelError: One of them can't be read or used, or they don't belong together.
+    """
+    forest, data, body = read_carded(model, NAMES)
+    try:
+        return Trained(forest, data, msgspec.json.decode(body, type=Card))
+    except msgspec.ValidationError as error:
+        raise ModelError(f"the model {model}: its card is not of this version ({error}): train it again") from error
 
 
 def _collect(frames: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, int]:

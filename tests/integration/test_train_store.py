@@ -1,7 +1,7 @@
 """Training from the event store: the same vectors as from a file, a window at a time."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,13 +9,20 @@ import pandas as pd
 import pytest
 
 from detector.activity import NAMES
+from detector.audit.answer import EARLIEST, LATEST, Span
+from detector.backtest.workers import play
+from detector.config import Config
 from detector.decoding import Decoder
 from detector.events import Destination, Event, Target
+from detector.history.rows import Row
+from detector.history.stored import StoredHistory
 from detector.sinks.clickhouse import ClickHouseSink
 from detector.sources.base import Record
 from detector.store.client import Store, connect
 from detector.store.errors import StoreError
 from detector.train import history
+from detector.train.card import Comparison
+from detector.train.compare import Beside
 from detector.train.features import KEYS, snapshots
 from detector.train.history import from_records, from_store, windows
 from detector.train.training import train
@@ -35,7 +42,8 @@ def fill(store: Store, events: list[Event], verdict: str = "scored") -> None:
 
 
 def stored(store: Store, since: datetime | None = None, until: datetime | None = None) -> list[pd.DataFrame]:
-    return list(from_store(store.client, windows(store.client, since, until)))
+    span = Span(since or EARLIEST, until or LATEST)
+    return list(from_store(store.client, windows(store.client, span)))
 
 
 def read(events: list[Event]) -> list[pd.DataFrame]:
@@ -77,11 +85,39 @@ def test_the_store_gives_the_vectors_that_the_file_gives(embedded_store: Store, 
     same(found, vectors(read(days)))
 
 
-def test_the_same_model_comes_of_it(embedded_store: Store, days: list[Event], tmp_path: Path) -> None:
+def test_the_same_model_comes_of_it(embedded_store: Store, days: list[Event]) -> None:
     fill(embedded_store, days)
     params = ForestParams(trees=10)
-    trained = [train(parts, tmp_path, ["x"], params).card.sha256 for parts in (stored(embedded_store), read(days))]
+    trained = [train(parts, ["x"], params).card.sha256 for parts in (stored(embedded_store), read(days))]
     assert trained[0] == trained[1]
+
+
+def test_the_same_comparison_comes_of_it(embedded_store: Store, days: list[Event]) -> None:
+    rows = [Row("events", 0, n, item.time.timestamp(), msgspec.json.encode(item)) for n, item in enumerate(days)]
+    written = [(msgspec.structs.replace(envelope(days[row.offset], row.offset), raw=row.raw), "scored") for row in rows]
+    assert ClickHouseSink(embedded_store.client, database=embedded_store.database).write_events(written) == []
+    trained = train(read(days), ["x"], ForestParams(trees=10))
+    config = Config.model_validate({"detectors": {"forest_challenger": {"p": 0.05}}})
+
+    def compared(history: Iterable[Row]) -> Comparison:
+        player = Beside(config, trained.forest, trained.card.held_out_from)
+        (found,) = play(history, [lambda: player])
+        assert isinstance(found, Comparison)
+        return found
+
+    found = compared(StoredHistory(embedded_store, ["events"], rows=500))
+    assert found == compared(rows)
+    assert found.notes > 0
+
+
+def test_topics_that_are_not_asked_for_are_left_out(embedded_store: Store) -> None:
+    fill(embedded_store, [event(60.0 * minute, id=f"e{minute}") for minute in range(100)])
+    client = embedded_store.client
+    for topics, acts in ((["events"], 100), (["others", "events"], 100), (["others"], 0), ([], 100)):
+        planned = windows(client, topics=topics)
+        assert len(planned) == (acts > 0)
+        assert sum(map(len, from_store(client, planned, topics=topics))) == acts
+        assert sum(map(len, from_store(client, windows(client), topics=topics))) == acts
 
 
 def test_windows_hold_whole_hours_and_busy_hours_are_shared_out(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from detector import screens
+from detector import assembly, screens
 from detector.audit.answer import Answer
 from detector.audit.show import to_screen
 from detector.backtest import answer as backtests
@@ -19,6 +19,10 @@ from detector.config_file import parse
 from detector.history.files import from_files
 from detector.history.rows import Row, blocks
 from detector.sources.files import FileSource
+from detector.train import answer as trainings
+from detector.train import training
+from detector.train.compare import Beside
+from detector.train.history import from_records
 from detector.tune.answer import span_words
 from detector.tune.fragment import fragment
 from detector.tune.proposal import propose
@@ -67,3 +71,15 @@ def _shown(told: Answer) -> str:
     text = io.StringIO()
     to_screen(told, Console(file=text, width=screens.PIPE_WIDTH))
     return "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n```"
+
+
+def train() -> str:
+    """`detector train sample_logs/inbox_deletion/events.ndjson.gz --config loud.yaml`, its tables."""
+    source = FileSource(SAMPLE / "events.ndjson.gz", lambda: 1.9e9)
+    trained = training.train(from_records(source, assembly.decoder(Config())), [source.topic])
+    config = parse("detectors: {forest_challenger: {p: 0.01}}", "loud.yaml")
+    player = Beside(config, trained.forest, trained.card.held_out_from)
+    player.take(list(from_files([source])))
+    told = trainings.told(trained.card, player.result(), Path("var/model/forest.skops"))
+    told.facts = {name: value for name, value in told.facts.items() if name not in {"model", "beside"}}
+    return _shown(told)

@@ -38,6 +38,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "ablation": measured.ablation,
     "backtest": desk.backtest,
     "tune": desk.tune,
+    "train": desk.train,
 }
 
 

@@ -3,7 +3,6 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from detector.activity import NAMES, Activity, milestone
 from detector.decoding import Decoder
@@ -25,8 +23,7 @@ from detector.train import TrainError, history, training
 from detector.train.card import Card, card_markdown
 from detector.train.features import EVENT_COLUMNS, KEYS, snapshots
 from detector.train.history import from_records
-from detector.train.screen import trained_table
-from detector.train.training import MODEL_FILE, Trained, train
+from detector.train.training import MODEL_FILE, Trained, train, write
 from models.forest import ForestParams
 from tests.support.events import envelope, event
 from tests.support.simulator.background import background
@@ -74,6 +71,11 @@ def offline(parts: Iterable[pd.DataFrame]) -> dict[Key, list[float]]:
             assert (principal, hour, acts) not in found
             found[principal, hour, acts] = list(vector)
     return found
+
+
+def written(trained: Trained, folder: Path) -> Path:
+    write(folder, trained.card, trained.data)
+    return folder / MODEL_FILE
 
 
 def same(some: dict[Key, list[float]], others: dict[Key, list[float]]) -> None:
@@ -131,8 +133,8 @@ def test_progress_is_told() -> None:
 
 def test_the_same_history_and_seed_give_the_same_bytes(week: list[Event], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        train(frames(week), tmp_path / name, ["week"], SMALL)
-    train(frames(week), tmp_path / "other", ["week"], msgspec.structs.replace(SMALL, seed=6))
+        written(train(frames(week), ["week"], SMALL), tmp_path / name)
+    written(train(frames(week), ["week"], msgspec.structs.replace(SMALL, seed=6)), tmp_path / "other")
     one, two, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "other")
     )
@@ -141,14 +143,15 @@ def test_the_same_history_and_seed_give_the_same_bytes(week: list[Event], tmp_pa
     assert one[MODEL_FILE] != other[MODEL_FILE]
 
 
-def test_the_order_of_principals_in_the_history_makes_no_difference(week: list[Event], tmp_path: Path) -> None:
+def test_the_order_of_principals_in_the_history_makes_no_difference(week: list[Event]) -> None:
     by_principal = sorted(week, key=lambda item: item.principal)
-    digests = {train(frames(e), tmp_path, ["week"], SMALL).card.sha256 for e in (week, by_principal)}
+    digests = {train(frames(e), ["week"], SMALL).card.sha256 for e in (week, by_principal)}
     assert len(digests) == 1
 
 
 def test_the_card_tells_what_the_forest_stands_on(week: list[Event], tmp_path: Path) -> None:
-    trained = train(frames(week), tmp_path, ["week"], SMALL)
+    trained = train(frames(week), ["week"], SMALL)
+    written(trained, tmp_path)
     card = msgspec.json.decode((tmp_path / "card.json").read_bytes(), type=Card)
     assert card == trained.card
     vectors = online(week)
@@ -169,8 +172,8 @@ def test_the_card_tells_what_the_forest_stands_on(week: list[Event], tmp_path: P
 
 
 def test_the_model_scores_held_out_hours_as_the_card_says(week: list[Event], tmp_path: Path) -> None:
-    trained = train(frames(week), tmp_path, ["week"], SMALL)
-    forest, vectors = read(trained.model, NAMES), online(week)
+    trained = train(frames(week), ["week"], SMALL)
+    forest, vectors = read(written(trained, tmp_path), NAMES), online(week)
     for row in trained.card.strangest:
         vector = vectors[row.principal, int(row.hour.timestamp() // 3600), row.acts]
         assert forest.score_one(vector) == pytest.approx(row.score, abs=1e-6)
@@ -178,8 +181,8 @@ def test_the_model_scores_held_out_hours_as_the_card_says(week: list[Event], tmp
 
 
 def test_a_trained_model_notes_a_leak_and_few_quiet_hours(week: list[Event], tmp_path: Path) -> None:
-    trained = train(frames(week), tmp_path, ["week"], ForestParams())
-    detector = ForestChallenger(ForestChallenger.Settings(p=0.01), read(trained.model, NAMES))
+    model = written(train(frames(week), ["week"], ForestParams()), tmp_path)
+    detector = ForestChallenger(ForestChallenger.Settings(p=0.01), read(model, NAMES))
     scoring = Scoring([detector])
     scoring.open(("events", 0))
     quiet = [f for e in week for f in scoring.step(envelope(e)).findings]
@@ -198,12 +201,10 @@ def test_a_trained_model_notes_a_leak_and_few_quiet_hours(week: list[Event], tmp
     assert "outside" in noted[0].reason
 
 
-def test_a_history_too_long_is_thinned_by_whole_hours(
-    week: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_history_too_long_is_thinned_by_whole_hours(week: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "ROWS_MOST", 1_200)
     vectors = online(week)
-    card = train(frames(week), tmp_path, ["week"], SMALL).card
+    card = train(frames(week), ["week"], SMALL).card
     assert card.kept > 1
     assert card.training_vectors + card.held_out_vectors <= 1_200
     assert card.principal_hours == pytest.approx(len({key[:2] for key in vectors}) / card.kept, rel=0.2)
@@ -222,10 +223,9 @@ def test_a_history_too_long_is_thinned_by_whole_hours(
     ],
     ids=["empty", "short", "one hour", "constant"],
 )
-def test_a_history_that_is_no_ground_is_refused_with_a_remedy(events: list[Event], remedy: str, tmp_path: Path) -> None:
+def test_a_history_that_is_no_ground_is_refused_with_a_remedy(events: list[Event], remedy: str) -> None:
     with pytest.raises(TrainError, match=remedy):
-        train(frames(events), tmp_path / "out", ["x"], SMALL)
-    assert not (tmp_path / "out").exists()
+        train(frames(events), ["x"], SMALL)
 
 
 def test_a_file_is_read_as_replay_reads_it(week: list[Event], tmp_path: Path) -> None:
@@ -235,41 +235,20 @@ def test_a_file_is_read_as_replay_reads_it(week: list[Event], tmp_path: Path) ->
     same(offline(found), online(week))
 
 
-def hostile_card(week: list[Event], tmp_path: Path) -> Trained:
+def hostile_card(week: list[Event]) -> Trained:
     """The card of a history in which principals' names are made to break out of where they are shown."""
     acts = [item for item in week if item.kind != "control"]
     names = {item.actor.id: f"x|y\n# <script>[bold]`{item.actor.id}" for item in acts}
     actors = [msgspec.structs.replace(item.actor, id=names[item.actor.id]) for item in acts]
     renamed = [msgspec.structs.replace(item, actor=actor) for item, actor in zip(acts, actors, strict=True)]
-    return train(frames(renamed), tmp_path, ["week"], SMALL)
+    return train(frames(renamed), ["week"], SMALL)
 
 
-def test_names_from_outside_stay_in_their_cell(week: list[Event], tmp_path: Path) -> None:
-    trained = hostile_card(week, tmp_path)
+def test_names_from_outside_stay_in_their_cell(week: list[Event]) -> None:
+    trained = hostile_card(week)
     text = card_markdown(trained.card)
     assert "<script>" not in text
     assert "\n# <" not in text
     rows = [line for line in text.splitlines() if "&lt;script" in line]
     assert rows
     assert all(line.replace("\\|", "").count("|") == 8 for line in rows)
-
-
-def test_the_screen_shows_the_strangest_and_where_the_model_is(week: list[Event], tmp_path: Path) -> None:
-    trained = hostile_card(week, tmp_path)
-    console = Console(width=160, record=True, file=StringIO())
-    console.print(trained_table(trained))
-    shown = console.export_text()
-    assert "[bold]" in shown
-    assert trained.card.sha256[:16] in shown
-    assert f"{trained.card.held_out_vectors:,}" in shown
-
-
-@pytest.mark.parametrize(("held_out", "warned"), [(900, True), (999, True), (1_000, False)])
-def test_a_model_that_could_never_speak_is_told_of(
-    held_out: int, warned: bool, week: list[Event], tmp_path: Path
-) -> None:
-    trained = train(frames(week), tmp_path, ["week"], SMALL)
-    card = msgspec.structs.replace(trained.card, held_out_vectors=held_out, least_p_value=1 / (1 + held_out))
-    console = Console(width=160, record=True, file=StringIO())
-    console.print(trained_table(Trained(trained.model, card)))
-    assert ("would never speak" in console.export_text()) is warned
