@@ -174,7 +174,7 @@ class Metrics(Section):
     port: int = Field(9464, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     cert_file: Path | None = Field(None, description="Certificate (PEM) and chain to serve HTTPS with; none: HTTP.")
     key_file: Path | None = Field(None, description="Key of the certificate (PEM).")
-    token: Secret | None = Field(None, description="Bearer token for `/metrics` and the probes' reasons; none: open.")
+    token: Secret | None = Field(None, description="Bearer token for all but the probes; none: no verdicts by HTTP.")
 
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Self:

@@ -3,8 +3,8 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -70,13 +70,33 @@ def without_password(url: str) -> str:
     return url
 
 
+_CREDENTIALS: Final = re.compile(
+    r"(?:^|[_-])(?:token|key|apikey|secret|password|passwd|pwd|sig|signature|auth)$", re.IGNORECASE
+)
+
+
+def without_credentials(url: str) -> str:
+    """The URL as it is.
+
+    Raises:
+        ValueError: It holds a user, a password, or a parameter that is called like a secret.
+    """
+    parts = urlsplit(without_password(url))
+    if parts.username is not None:
+        raise ValueError("the `url` holds credentials before the `@`: take them out, and name their place as a secret")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if _CREDENTIALS.search(name):
+            raise ValueError(f"the `url` holds a secret, `{name}`, which would show in logs: take it out")
+    return url
+
+
 def _http(url: str) -> str:
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise ValueError("an address that begins with http:// or https:// is wanted")
     return url
 
 
-Url = Annotated[str, AfterValidator(_http), AfterValidator(without_password)]
+Url = Annotated[str, AfterValidator(_http), AfterValidator(without_credentials)]
 
 
 def _topic_name(name: str) -> str:

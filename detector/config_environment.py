@@ -6,12 +6,20 @@ from typing import Any, Final
 import yaml
 
 from detector.config import Config
-from detector.config_base import ConfigError
+from detector.config_base import ConfigError, Secret
 from detector.config_models import is_list_of_text, is_text, may_be_none, section_of
 from detector.config_nodes import mark_of, marked, set_at, tree
 from detector.wording import nearest
 
 PREFIX: Final = "DETECTOR_"
+
+# Lists that let everybody in while they are empty, and what HTTPS is served with.
+_OPEN_WHEN_EMPTY: Final = (
+    ["feedback", "operators"],
+    ["control", "issuers"],
+    ["metrics", "cert_file"],
+    ["metrics", "key_file"],
+)
 
 _NULL: Final = {"", "~", "null"}
 _STR, _NONE, _SEQ = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "seq"))
@@ -24,13 +32,21 @@ def apply(root: yaml.MappingNode, environ: Mapping[str, str]) -> yaml.MappingNod
     underscores; others that begin so (a Kubernetes service called `detector` makes some) are none of ours.
 
     Raises:
-        ConfigError: There is no setting of that name, or the value is no YAML.
+        ConfigError: There is no setting of that name, the value is no YAML, or it is blank where that opens a door.
     """
     ours = [name for name in environ if name.startswith(PREFIX) and _is_ours(name)]
     for name in sorted(ours, key=lambda name: (name.count("__"), name)):
         path, annotation = _setting(name)
+        if not environ[name].strip() and _guards(path, annotation):
+            remedy = f"unset it, or write `{'null' if may_be_none(annotation) else '[]'}` if that is meant"
+            raise ConfigError(f"{name} is set to nothing, which would leave `{'.'.join(path)}` open: {remedy}")
         root = set_at(root, path, _value(name, environ[name], annotation), mark_of(name))
     return root
+
+
+def _guards(path: list[str], annotation: Any) -> bool:
+    """Whether it keeps somebody out: a variable that was to be filled in and was not must not let them in."""
+    return (section_of(annotation) is Secret and may_be_none(annotation)) or path in _OPEN_WHEN_EMPTY
 
 
 def _is_ours(name: str) -> bool:

@@ -1,5 +1,6 @@
 """YAML texts as trees whose every node knows where it stands: composed, put together, looked up."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -11,18 +12,45 @@ from detector.config_base import ConfigError
 NOWHERE: Final = -1
 
 
+_INT: Final = "tag:yaml.org,2002:int"
+_FLOAT: Final = "tag:yaml.org,2002:float"
+_DEEP: Final = "too many brackets or sections within one another"
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe reader, but for days that no calendar has: they are told by their line."""
+    """PyYAML's safe reader without the numbers that nobody expects: `010` is not eight, nor `1:30` ninety.
 
-    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
-        """A time, or an error with its line."""
+    What looks like a number or a time, or is tagged as one, and is none is told by its line.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A value, or an error with its line."""
         try:
-            return super().construct_yaml_timestamp(node)
-        except ValueError as error:
-            raise ConfigError(f"{place(node.start_mark)}: there is no such time as {node.value}: {error}") from None
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+            what = node.value if isinstance(node, yaml.ScalarNode) else "this"
+            kind = node.tag.rpartition(":")[2]
+            if kind == "timestamp":
+                told = f"there is no such time as {what}: {error}"
+            else:
+                told = f"{what!r} can't be read as {_KINDS.get(kind, kind)}"
+            raise ConfigError(f"{place(node.start_mark)}: {told}") from None
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+_KINDS: Final = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_INT, _FLOAT}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _INT, re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)\Z"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan))\Z"),
+    list("-+0123456789."),
+)
 
 
 def mark_of(name: str) -> yaml.Mark:
@@ -53,10 +81,12 @@ def tree(text: str, name: str) -> yaml.Node | None:
     loader.name = name
     try:
         root: yaml.Node | None = loader.get_single_node()
+        if root is not None:
+            _refuse_repeats(root, ())
     except yaml.YAMLError as error:
         raise ConfigError(_not_yaml(name, error)) from error
-    if root is not None:
-        _refuse_repeats(root, ())
+    except RecursionError:
+        raise ConfigError(f"{name}: {_DEEP}") from None
     return root
 
 
@@ -70,6 +100,8 @@ def plain(root: yaml.Node) -> Any:
         return _Loader("").construct_document(root)
     except yaml.YAMLError as error:
         raise ConfigError(_not_yaml(root.start_mark.name, error)) from error
+    except RecursionError:
+        raise ConfigError(f"{root.start_mark.name}: {_DEEP}") from None
 
 
 def _not_yaml(name: str, error: yaml.YAMLError) -> str:

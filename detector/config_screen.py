@@ -1,6 +1,7 @@
 """The effective configuration as a person or a program reads it: each value, and where it came from."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +68,27 @@ def _lines(section: Mapping[str, Any], loaded: Loaded, path: Path) -> Iterator[s
         else:
             origin = loaded.origin(below)
             yield f"{indent}{_flow(name)}: {_flow(value)}" + (f"  # {origin}" if origin is not None else "")
+
+
+def on_claimed_roles(config: Config, now: datetime) -> str | None:
+    """What to say of overrides and mutes that a role alone brings about, which the log may give to anybody.
+
+    None if there is none of them: each names principals, or only roles that a label pins, or has expired.
+    """
+    pinned = config.labels.pinned
+    claimed = [
+        f"{kind} {one.name}"
+        for kind, named in (("override", config.overrides), ("mute", config.mutes))
+        for one in named
+        if one.roles and not one.principals and not pinned.issuperset(one.roles)
+        if one.expires is None or one.expires > now
+    ]
+    if not claimed:
+        return None
+    return (
+        f"{', '.join(claimed)}: whoever writes the log says who is of these `roles`: give `principals` too, or hold "
+        "the roles fast in `labels.principals` (`pin: true`)"
+    )
 
 
 def _flow(value: Any) -> str:

@@ -15,6 +15,8 @@ ByKind = Mapping[Kind, tuple[tuple[str, Detector[Any]], ...]]
 # Bounds of what is remembered, so that an event costs look-ups and no search; full ones begin anew.
 PRINCIPALS_MOST: Final = 100_000
 SLOTS_MOST: Final = 240
+SCOPES_MOST: Final = 1_000
+IN_FORCE_MOST: Final = 1_000
 
 QUARTER_MINUTES: Final = 15
 
@@ -118,6 +120,8 @@ class Overrides:
         try:
             return self._in_force[holding]
         except KeyError:
+            if len(self._in_force) >= IN_FORCE_MOST:
+                self._in_force = {(): None}
             made = self._in_force[holding] = InForce([self._orders[index] for index in holding], self._detectors)
             return made
 
@@ -125,6 +129,9 @@ class Overrides:
         indices = tuple(index for index, order in enumerate(self._orders) if order.concerns(principal, role))
         scope = self._scopes.get(indices)
         if scope is None:
+            if len(self._scopes) >= SCOPES_MOST:
+                self._scopes.clear()
+                self._by_principal.clear()  # which holds them, too
             scope = self._scopes[indices] = _Scope(indices, [self._orders[index] for index in indices])
         if len(self._by_principal) >= PRINCIPALS_MOST:
             self._by_principal.clear()

@@ -52,11 +52,16 @@ class PrincipalLabel(_Rule):
     kind: ActorKind | None = Field(
         None, description="What they are, whatever the source takes them for: it always says one of the three."
     )
+    pin: bool = Field(
+        False, description="Theirs is the `role` whatever the source says, and nobody's who is under no such label."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.role and self.kind is None:
             raise ValueError("says nothing of them: give a `role` or a `kind`")
+        if self.pin and not self.role:
+            raise ValueError("`pin` holds a `role` fast: give one")
         return self
 
 
@@ -72,6 +77,11 @@ class LabelSettings(BaseModel):
         (),
         description="Principals (`match`, patterns of ids), their `role`, where the source tells none, and `kind`.",
     )
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """The roles that no source can give to anybody."""
+        return frozenset(label.role for label in self.principals if label.pin)
 
 
 RuleT = TypeVar("RuleT", bound=_Rule)
@@ -109,6 +119,7 @@ class Labels:
         settings = settings or LabelSettings()
         self._resources = _First(settings.resources) if settings.resources else None
         self._principals = _First(settings.principals) if settings.principals else None
+        self._pinned = settings.pinned
         self._zones = zones if zones is not None and zones.known else None
         self.idle = not (self._resources or self._principals or self._zones)
 
@@ -128,12 +139,14 @@ class Labels:
             return event
         return msgspec.structs.replace(event, target=msgspec.structs.replace(target, sensitivity=rule.sensitivity))
 
-    @staticmethod
-    def _with_role(event: Event, rules: _First[PrincipalLabel]) -> Event:
+    def _with_role(self, event: Event, rules: _First[PrincipalLabel]) -> Event:
         actor, rule = event.actor, rules.of(event.actor.id)
-        if rule is None:
-            return event
-        role, kind = actor.role or rule.role, rule.kind or actor.kind
+        role, kind = actor.role, actor.kind
+        if role in self._pinned:  # which its label gives, and no source
+            role = ""
+        if rule is not None:
+            role = rule.role if rule.pin else role or rule.role
+            kind = rule.kind or kind
         if (role, kind) == (actor.role, actor.kind):
             return event
         return msgspec.structs.replace(event, actor=msgspec.structs.replace(actor, role=role, kind=kind))

@@ -1,7 +1,10 @@
 """Log lines on stderr: coloured on a terminal, JSON elsewhere."""
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 
@@ -27,6 +30,19 @@ def _worker(number: int) -> structlog.typing.Processor:
     return add
 
 
+class _Stderr(io.TextIOBase):
+    """Standard error, but that nobody reads it any more (a broken pipe) stops nothing that would have been told."""
+
+    def write(self, text: str) -> int:
+        with suppress(BrokenPipeError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            sys.stderr.flush()
+
+
 def log_to_stderr(level: int, worker: int | None = None) -> None:
     """Log from `level` on, with the number of the worker if it is one of several.
 
@@ -39,7 +55,7 @@ def log_to_stderr(level: int, worker: int | None = None) -> None:
     )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
         processors=[
             *([_worker(worker)] if worker is not None else []),
             structlog.processors.add_log_level,

@@ -1,12 +1,14 @@
 """/metrics, /healthz and /readyz over HTTP or HTTPS, and what a service may be asked for besides, by POST."""
 
 import hmac
+import io
 import ipaddress
 import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -34,8 +36,12 @@ Post = Callable[[bytes], tuple[int, Sequence[str]]]
 
 NO_POSTS: Final[Mapping[str, Post]] = {}
 
-# Of what is sent, so many bytes are read; more is refused.
+# Of what is sent, so many bytes are read; more is refused. A length of more digits is none that is worth reading.
 BODY_MOST: Final = 64 << 10
+LENGTH_DIGITS: Final = 9
+
+# Headers of browsers and of proxies: whoever asks through these may be anywhere.
+_FOR_OTHERS: Final = ("HTTP_ORIGIN", "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
 def always() -> tuple[bool, Sequence[str]]:
@@ -49,7 +55,8 @@ class MonitoringServer:
     `/healthz` answers 200 while the process does its work (else: restart it), `/readyz` while it can do it
     (else: don't count on it); otherwise 503 with the reasons, one a line. With a token, `/metrics` and the reasons
     are for those who send it (`Authorization: Bearer …`); the probes' status is for everybody, as kubelets send none.
-    What is asked by POST is for those who send the token, and for this machine alone where none is asked for.
+    What is asked by POST is for those who send the token, and for programs of this machine alone where none is asked
+    for; a proxy here speaks for others, so what it passes on is refused then. A client has 10 s for its request.
 
     Args:
         registry: what `/metrics` shows.
@@ -58,6 +65,7 @@ class MonitoringServer:
         healthy: the check behind `/healthz`; called on a server thread.
         ready: the check behind `/readyz`; called on a server thread.
         posts: what may be asked for by POST, by its path; called on a server thread.
+        only_with_token: those paths of `posts` that nobody may ask for where there is no token, not even from here.
         tls: the context to serve HTTPS with; None serves HTTP.
         token: the bearer token; None asks for none.
 
@@ -74,11 +82,12 @@ class MonitoringServer:
         healthy: Check = always,
         ready: Check = always,
         posts: Mapping[str, Post] = NO_POSTS,
+        only_with_token: Collection[str] = (),
         tls: ssl.SSLContext | None = None,
         token: str | None = None,
     ) -> None:
         app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready}, token)
-        app = _with_posts(app, posts, token)
+        app = _with_posts(app, posts, only_with_token, token)
         server = _Server6 if ":" in address else _Server
         try:
             self._server = make_server(address, port, app, server, _Handler)
@@ -127,8 +136,46 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
+class _Until(io.RawIOBase):
+    """Reads a connection up to a moment, however little comes each time.
+
+    Args:
+        connection: What is read.
+        seconds: How long it may take, all in all.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """What came, into a buffer: the bytes of it.
+
+        Raises:
+            TimeoutError: The moment is over.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request took too long")
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(self._seconds)  # the answer has as long
+
+
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds: a client that says nothing must not hold a thread for ever
+    timeout = 10  # seconds: a client that says nothing, or a byte now and then, must not hold a thread for ever
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Until(self.connection, self.timeout))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
         """Scrapes come every few seconds: not worth a line."""
@@ -171,32 +218,54 @@ def _application(metrics: "WSGIApplication", checks: dict[str, Check], token: st
     return application
 
 
-def _with_posts(application: "WSGIApplication", posts: Mapping[str, Post], token: str | None) -> "WSGIApplication":
+def _with_posts(
+    application: "WSGIApplication", posts: Mapping[str, Post], only_with_token: Collection[str], token: str | None
+) -> "WSGIApplication":
     def with_posts(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        post = posts.get(environ.get("PATH_INFO", ""))
+        path = environ.get("PATH_INFO", "")
+        post = posts.get(path)
         if post is None:
             return application(environ, start_response)
-        if environ["REQUEST_METHOD"] != "POST":
-            return _text(start_response, "405 Method Not Allowed", ["to be asked by POST"], [("Allow", "POST")])
-        if token is not None and not _bears(environ, token):
-            lines = ["a bearer token is asked for"]
-            return _text(start_response, "401 Unauthorized", lines, [("WWW-Authenticate", "Bearer")])
-        if token is None and not _is_local(environ):
-            return _text(start_response, "403 Forbidden", ["from this machine only, or with a token (`metrics.token`)"])
+        refused = _refusal(environ, token, needed=path in only_with_token)
+        if refused is not None:
+            refusal, line, headers = refused
+            return _text(start_response, refusal, [line], headers)
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > BODY_MOST:
+        if not length.isdecimal() or len(length) > LENGTH_DIGITS or int(length) > BODY_MOST:
             return _text(start_response, "413 Content Too Large", [f"at most {BODY_MOST} bytes are read"])
-        status, told = post(environ["wsgi.input"].read(int(length)))
+        try:
+            body = environ["wsgi.input"].read(int(length))
+        except TimeoutError:
+            return _text(start_response, "408 Request Timeout", [f"{_Handler.timeout} s are enough for a request"])
+        status, told = post(body)
         return _text(start_response, f"{status} {HTTPStatus(status).phrase}", told)
 
     return with_posts
 
 
+def _refusal(
+    environ: "WSGIEnvironment", token: str | None, *, needed: bool
+) -> tuple[str, str, list[tuple[str, str]]] | None:
+    """Why a client may not ask: status, line and headers; None if it may."""
+    if environ["REQUEST_METHOD"] != "POST":
+        return "405 Method Not Allowed", "to be asked by POST", [("Allow", "POST")]
+    if token is not None:
+        known = _bears(environ, token)
+        return None if known else ("401 Unauthorized", "a bearer token is asked for", [("WWW-Authenticate", "Bearer")])
+    if needed:
+        return "403 Forbidden", "only with a token: set `metrics.token`, and send it", []
+    return (
+        None
+        if _is_local(environ)
+        else ("403 Forbidden", "from this machine only, or with a token (`metrics.token`)", [])
+    )
+
+
 def _is_local(environ: "WSGIEnvironment") -> bool:
-    """Whether a program of this machine asks; not a page that somebody looks at in a browser here."""
+    """Whether a program of this machine asks for itself: no page that somebody looks at here, no proxy for others."""
     address = ipaddress.ip_address(environ["REMOTE_ADDR"].partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return mapped.is_loopback and "HTTP_ORIGIN" not in environ
+    return mapped.is_loopback and not any(name in environ for name in _FOR_OTHERS)
 
 
 def _bears(environ: "WSGIEnvironment", token: str) -> bool:

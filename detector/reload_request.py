@@ -39,7 +39,7 @@ def ask(url: str, metrics: Metrics, ca_file: Path | None = None) -> tuple[bool, 
         ca_file: Certificates (PEM) to verify it with besides the system's; its own is known.
 
     Raises:
-        ConfigError: It does not answer, or is no service that can be asked.
+        ConfigError: It does not answer, is no service that can be asked, or has not changed over yet.
     """
     headers = {} if metrics.token is None else {"Authorization": f"Bearer {metrics.token.reveal()}"}
     try:
@@ -54,6 +54,8 @@ def ask(url: str, metrics: Metrics, ca_file: Path | None = None) -> tuple[bool, 
         raise ConfigError(
             f"the service at {url} does not answer ({error}): does it run, is it there (--url)?"
         ) from error
+    if answer.status_code == httpx.codes.ACCEPTED:
+        raise ConfigError(f"{url}: {answer.text.strip()}")
     if answer.status_code not in {httpx.codes.OK, httpx.codes.INTERNAL_SERVER_ERROR}:
         said = answer.text.strip().splitlines()[:1]
         raise ConfigError(f"{url} did not reload: {answer.status_code} {' '.join(said) or answer.reason_phrase}")

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,8 +16,8 @@ from detector import assembly
 from detector.adjustments import Adjustments
 from detector.config import Config
 from detector.config_base import ConfigError, Secret
-from detector.config_changes import differences, refusals
-from detector.config_file import Loaded, read
+from detector.config_changes import differences, digests, refusals
+from detector.config_file import read
 from detector.config_paths import dotted
 from detector.config_versions import config_version, short_hash
 from detector.config_watch import FileWatch
@@ -29,6 +29,7 @@ from detector.records import OperatorAction
 from detector.score_stage import ScoreStage
 from detector.sinks.base import Batch
 from detector.stages import Stage
+from detector.switching import Step, Switch
 from detector.wording import plural
 
 log = structlog.get_logger(__name__)
@@ -39,17 +40,25 @@ Trigger = Literal["signal", "file", "request"]
 PATIENCE_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 2.0
 
+_WAITS: Final = "not in force yet: {} is at a batch, and changes over after it; ask again to hear how it ended"
+
+
+Outcome = Literal["changed", "unchanged", "pending", "failed"]
+
+STATUS: Final[Mapping[Outcome, int]] = {"changed": 200, "unchanged": 200, "pending": 202, "failed": 500}
+"""What HTTP says of each."""
+
 
 class Reloaded(msgspec.Struct, frozen=True):
-    """What became of a reload, and what to tell of it, line by line."""
+    """What became of a reload, and what to tell of it, line by line; a pending one is not in force yet."""
 
-    outcome: Literal["changed", "unchanged", "failed"]
+    outcome: Outcome
     lines: list[str]
 
     @property
     def worked(self) -> bool:
         """Whether the service runs by what stands in its files now."""
-        return self.outcome != "failed"
+        return self.outcome in {"changed", "unchanged"}
 
 
 class Reloader:
@@ -62,7 +71,7 @@ class Reloader:
         adjustments: What verdicts on alerts say.
         metrics: Are told of each try.
         clock: Unix seconds.
-        patience: Seconds to wait for a stage.
+        patience: Seconds to wait for the stages; past them the answer is "pending", and they change over when they can.
     """
 
     def __init__(
@@ -84,6 +93,9 @@ class Reloader:
         self._clock = clock
         self._patience = patience
         self._alone = threading.Lock()
+        self._models = digests(config)
+        self._switch: Switch | None = None
+        self._ended: Reloaded | None = None
 
     def reload(self, by: Trigger) -> Reloaded:
         """Read, check, prepare; then switch, each stage between two batches. Never raises.
@@ -92,6 +104,8 @@ class Reloader:
             by: What asked for it.
         """
         with self._alone:
+            if self._switch is not None and not self._switch.over.wait(self._patience):
+                return Reloaded("pending", [f"{_WAITS.format(self._switch.waits_for)} of the reload before this one"])
             try:
                 done = self._reload(by)
             except (ConfigError, ModelError, OSError) as error:
@@ -99,14 +113,25 @@ class Reloader:
             except Exception as error:
                 log.exception("config_reload_broke")
                 done = Reloaded("failed", [f"{type(error).__name__}: {error}"])
-            if not done.worked:
-                log.error("config_reload_failed", by=by, why=done.lines, in_force=short_hash(self.config))
-            self._metrics.count_reload(done.outcome, self._clock())
-            return done
+            if isinstance(done, Reloaded):
+                return self._count(done, by)
+            if not done.over.wait(self._patience):
+                log.warning("config_reload_pending", by=by, waits_for=done.waits_for)
+                self._metrics.config_reloads.labels("pending").inc()
+                return Reloaded("pending", [_WAITS.format(done.waits_for)])
+            assert self._ended is not None  # noqa: S101 - it is over
+            return self._ended
 
-    def _reload(self, by: Trigger) -> Reloaded:
+    def _count(self, done: Reloaded, by: Trigger) -> Reloaded:
+        if not done.worked:
+            log.error("config_reload_failed", by=by, why=done.lines, in_force=short_hash(self.config))
+        self._metrics.count_reload(done.outcome, self._clock())
+        return done
+
+    def _reload(self, by: Trigger) -> "Reloaded | Switch":
         loaded = read(self._path, os.environ)
-        changed = differences(self.config, loaded.config)
+        models, changed = digests(loaded.config), differences(self.config, loaded.config)
+        changed += [path for path, digest in models.items() if self._models.get(path) != digest and path not in changed]
         if refused := refusals(changed, loaded):
             return Reloaded("failed", refused)
         warnings = [f"warning: {why}; a restart would miss it" for why in _unreadable(loaded.config)]
@@ -115,27 +140,30 @@ class Reloader:
         if not changed:
             log.info("config_unchanged", by=by, config=short_hash(loaded.config))
             return Reloaded("unchanged", [f"nothing has changed: {short_hash(self.config)} is in force", *warnings])
-        waited_for = self._switch(loaded)
-        self._tell(loaded.config, [dotted(path) for path in changed], by)
-        names = ", ".join(dotted(path) for path in changed)
-        said = f"{short_hash(loaded.config)} is in force; {plural(len(changed), 'setting')} changed: {names}"
-        slow = [f"{name} is at a batch: its next is judged by it" for name in waited_for]
-        return Reloaded("changed", [said, *slow, *warnings])
 
-    def _switch(self, loaded: Loaded) -> list[str]:
-        """Put a configuration into force; gives the stages that have not taken it up yet.
+        def ended(failure: Exception | None) -> None:
+            if failure is not None:
+                done = Reloaded("failed", [f"{type(failure).__name__}: {failure}"])
+            else:
+                names, self._models = [dotted(path) for path in changed], models
+                self._tell(loaded.config, names, by)
+                said = f"{short_hash(loaded.config)} is in force; {plural(len(names), 'setting')} changed"
+                files = [f"{dotted(path)} is the file of SHA-256 {models[path]}" for path in changed if path in models]
+                done = Reloaded("changed", [f"{said}: {', '.join(names)}", *files, *warnings])
+            self._ended = self._count(done, by)
 
-        What can fail is done first. Correlation goes first, whose incidents are read anew.
-        """
-        config, failures, slow = loaded.config, list[Exception](), []
-        prepared = [(stage, self._prepared(stage, config)) for stage in self._stages]
-        for stage, change in sorted(prepared, key=lambda one: one[0].name != CorrelateStage.name):
-            done = stage.between_batches(_caught(change, failures))
-            if not done.wait(self._patience):
-                slow.append(stage.name)
-            if failures:
-                raise failures[0]
-        return slow
+        self._switch = Switch(self._steps(loaded.config), ended)
+        self._switch.begin()
+        return self._switch
+
+    def _steps(self, config: Config) -> list[Step]:
+        """What each stage does; what can fail is done here. Correlation goes first, whose incidents are read anew."""
+        steps = []
+        for stage in sorted(self._stages, key=lambda stage: stage.name != CorrelateStage.name):
+            # Only who goes first may have to go back.
+            back = self._prepared(stage, self.config) if isinstance(stage, CorrelateStage) else _stay
+            steps.append(Step(stage, self._prepared(stage, config), back))
+        return steps
 
     def _prepared(self, stage: Stage, config: Config) -> Callable[[], None]:
         if isinstance(stage, ScoreStage):
@@ -165,17 +193,8 @@ class Reloader:
         self._stages[0].between_batches(lambda: outputs.put(Batch(versions=[version], actions=[action])))
 
 
-def _caught(change: Callable[[], None], failures: list[Exception]) -> Callable[[], None]:
-    """The change, whose failure is the reload's and not the end of the stage."""
-
-    def guarded() -> None:
-        try:
-            change()
-        except Exception as error:
-            log.exception("config_not_taken_on")
-            failures.append(error)
-
-    return guarded
+def _stay() -> None:
+    """Nothing is to be taken back."""
 
 
 def _unreadable(section: Any) -> Iterator[str]:
@@ -220,9 +239,14 @@ class ReloadLoop(threading.Thread):
 
     def run(self) -> None:
         """Wait and reload until the end."""
+        pending = False
         while not self._stop_wanted.is_set():
             if self._asked.wait(self._every):
                 self._asked.clear()
-                self._reload("signal")
-            elif self._watch is not None and self._watch.changed():
-                self._reload("file")
+                by: Trigger = "signal"
+            elif pending or (self._watch is not None and self._watch.changed()):
+                by = "file"
+            else:
+                continue
+            # What is asked for while a reload is under way is asked for again until it is heard.
+            pending = self._reload(by).outcome == "pending"

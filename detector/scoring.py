@@ -9,18 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from detector.approvals import ControlSettings, stopped_after
-from detector.budget import BudgetSettings, Thresholds
+from detector.budget import BudgetSettings
 from detector.charter import Charters
 from detector.counting import count_tests
 from detector.detectors.base import Context, Detector, flags
 from detector.events import Envelope, Event, Kind
 from detector.findings import Finding
-from detector.habits import HabitPriors
 from detector.in_force import InForce, Overrides, by_kind
 from detector.knowledge import Knowledge
 from detector.overrides import Override
 from detector.partitions import PartitionState, ScoringSettings
-from detector.peers import Priors
 from detector.principal_rows import PrincipalRows, made_by
 from detector.principals import Capture, PrincipalState, UnreadablePrincipal
 from detector.rebaseline import ORDER, Rebaseline
@@ -74,7 +72,7 @@ class Scoring:
         self._budget = budget or BudgetSettings()
         self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
         self._rebaseline = Rebaseline(detectors)
-        self._knowledge = Knowledge(Priors(), Thresholds(self._budget, self._channels), HabitPriors())
+        self._knowledge = Knowledge.nothing(self._budget, self._channels)
         self._restored_version = 0.0
 
     @property
@@ -103,8 +101,7 @@ class Scoring:
         self._rows, self._partitions = other._rows, other._partitions
         for state in self._partitions.values():
             state.settle_by(self._settings)
-        known = other._knowledge
-        self._knowledge = Knowledge(known.priors, known.thresholds.under(self._budget, self._channels), known.habits)
+        self._knowledge = other._knowledge.under(self._budget, self._channels)
         self._restored_version = other._restored_version
 
     @property
@@ -206,13 +203,8 @@ class Scoring:
         self._merge_published(boundary, daily=days > 0)
 
     def _merge_published(self, version: float, *, daily: bool) -> None:
-        in_order = [state.published for _, state in sorted(self._partitions.items())]
-        known, priors = self._knowledge, Priors(version, in_order)
-        if daily:
-            tests = Thresholds(self._budget, self._channels, (summary.tests for summary in in_order))
-            self._knowledge = Knowledge(priors, tests, HabitPriors(summary.habits for summary in in_order))
-        else:
-            self._knowledge = Knowledge(priors, known.thresholds, known.habits)
+        published = [state.published for _, state in sorted(self._partitions.items())]
+        self._knowledge = self._knowledge.renewed(version, published, self._budget, self._channels, daily=daily)
 
     def _principal_or_anew(self, state: PartitionState, event: Event, now: float) -> tuple[PrincipalState, str]:
         """The principal's state; of one that can't be read a new one, which stays under a stop, and the reason."""

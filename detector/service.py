@@ -29,8 +29,9 @@ from detector.formats import REGISTRY as FORMATS
 from detector.kafka_settings import client_settings
 from detector.metrics import Metrics
 from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
+from detector.os_signals import Signals
 from detector.outputs import Outputs
-from detector.reloading import LOOK_SECONDS, Reloader, ReloadLoop
+from detector.reloading import LOOK_SECONDS, STATUS, Reloader, ReloadLoop
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
@@ -106,6 +107,7 @@ class Service:
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._adjustments = Adjustments()
+        self._reader: AdjustmentsReader | None = None
         url = config.store.url
         self._store = EventStore(lambda: opened(url, config)) if url is not None else None
         if self._store is not None:
@@ -138,10 +140,8 @@ class Service:
             SourceError, CheckpointError: A stage could not go on. Nothing is lost.
             OSError: The metrics' address is taken.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGHUP, lambda *_: self._reloads.ask())
-        with self._monitoring() as monitoring:
+        taken = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: lambda _: self._reloads.ask()}
+        with Signals(taken), self._monitoring() as monitoring:
             where = f"{monitoring.address}:{monitoring.port}"
             log.info("service_started", stages=self._names, metrics=where, pid=os.getpid())
             for mute in expired(self._config.mutes, datetime.now(UTC)):
@@ -165,7 +165,7 @@ class Service:
         """Learn what verdicts said before, and follow what they will say."""
         if "score" in self._names:
             topic, put = self._config.kafka.topics.adjustments, self._adjustments.put
-            reader = AdjustmentsReader(self._client, topic, put, self._stop)
+            reader = self._reader = AdjustmentsReader(self._client, topic, put, self._stop)
             reader.start()
             if not reader.wait(self._patience.verdicts):
                 log.warning("adjustments_unknown", topic=topic, why=reader.trouble or "they take long to read")
@@ -179,13 +179,14 @@ class Service:
             healthy=self._healthy,
             ready=self._ready,
             posts={RELOAD_PATH: self._reload, FEEDBACK_PATH: FeedbackApi(self._hand_over).post},
+            only_with_token={FEEDBACK_PATH},
             tls=server_context(where.cert_file, where.key_file) if where.cert_file and where.key_file else None,
             token=where.token.reveal() if where.token is not None else None,
         )
 
     def _reload(self, _: bytes) -> tuple[int, Sequence[str]]:
         reloaded = self._reloader.reload("request")
-        return 200 if reloaded.worked else 500, reloaded.lines
+        return STATUS[reloaded.outcome], reloaded.lines
 
     def _hand_over(self, said: Feedback) -> bool:
         runner = self._runners["kafka"]
@@ -201,9 +202,9 @@ class Service:
         finally:
             self._stop.set()
 
-    def _on_signal(self, number: int, _: object) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
+    def _end(self, number: int) -> None:
         self._stop.set()
+        log.info("stopping", signal=signal.Signals(number).name)
 
     @contextmanager
     def _deadline(self) -> Iterator[float]:
@@ -244,6 +245,8 @@ class Service:
         reasons = [why for s in self._stages if (why := s.shell.checkpoints.trouble() or s.trouble())]
         if self._store is not None and self._store.trouble:
             reasons.append(f"clickhouse: {self._store.trouble}")
+        if self._reader is not None and self._reader.trouble:
+            reasons.append(f"{self._config.kafka.topics.adjustments}: {self._reader.trouble}")
         reasons += [f"{name}: {r.last_error}" for name, r in self._runners.items() if r.last_error]
         return not reasons, reasons
 

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Part
+from detector.commits import Commits
 from detector.errands import Errands
 from detector.metrics import Metrics
 from detector.outputs import Outputs
@@ -18,7 +19,7 @@ from detector.saving import Captured, Saving
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
-from detector.sources.kafka import CommitLost, CommitRetry, KafkaSource, PartitionListener
+from detector.sources.kafka import KafkaSource, PartitionListener
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ class Stage(ABC):
         self.shell = shell
         self.positions: dict[Partition, int] = {}
         self._saved: dict[Partition, tuple[int, float]] = {}
-        self._uncommitted: dict[Partition, int] = {}
+        self._commits = Commits(self.name)
         self._saving: Saving | None = None
         self._overdue: Saving | None = None
         self._checkpoint_due = time.monotonic() + shell.every
@@ -158,14 +159,15 @@ class Stage(ABC):
             return
         if not moved:
             self.checkpointed_at = time.monotonic()
-            self._commit_saved({})
+            if self._source is not None:
+                self._commits.tell(self._source, {})
             return
         if not self.shell.outputs.flush(timeout):
             log.warning("checkpoint_put_off", stage=self.name, why="a sink is not durable yet")
             return
-        if not self._is_ours(moved):
-            return
         assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
+        if not self._is_ours(self._source, moved):
+            return
         began, store = time.perf_counter(), self.shell.checkpoints
         whole = {p for p in moved if not self.increments or store.wants_whole(p)}
         self._saving = Saving(
@@ -179,10 +181,10 @@ class Stage(ABC):
         self._busy = time.perf_counter() - began
         self._go_on_saving()
 
-    def _is_ours(self, partitions: Sequence[Partition]) -> bool:
+    def _is_ours(self, source: KafkaSource, partitions: Sequence[Partition]) -> bool:
         """Whether a partition that a higher generation wrote is ours: the group began anew, if it says so."""
         unproved = self.shell.checkpoints.unproved(partitions)
-        if unproved and not self._commit({p: self.positions[p] for p in unproved}):
+        if unproved and not self._commits.ask(source, {p: self.positions[p] for p in unproved}):
             return False
         self.shell.checkpoints.prove(unproved)
         return True
@@ -217,7 +219,8 @@ class Stage(ABC):
             return
         held = {p: mark for p, mark in saving.marks.items() if p in self.positions}
         self._saved.update(held)
-        self._commit_saved({p: offset for p, (offset, _) in held.items()})
+        assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
+        self._commits.tell(self._source, {p: offset for p, (offset, _) in held.items()})
         metrics.checkpoint_seconds.observe(time.perf_counter() - saving.began_at)
         self.checkpointed_at = time.monotonic()
         self._checkpoint_due = max(self._checkpoint_due, self.checkpointed_at + self._busy / self.shell.share)
@@ -225,25 +228,6 @@ class Stage(ABC):
     def _tell_failure(self, why: str) -> None:
         self.shell.metrics.checkpoint_failures.inc()
         log.error("checkpoint_failed", stage=self.name, why=why)
-
-    def _commit_saved(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit these, and what could not be before: a partition may rest from then on, and seem to lag."""
-        self._uncommitted.update(offsets)
-        if self._uncommitted and self._commit(dict(self._uncommitted)):
-            self._uncommitted.clear()
-
-    def _commit(self, offsets: Mapping[Partition, int]) -> bool:
-        """Commit; whether the group took it."""
-        assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
-        try:
-            self._source.commit(offsets)
-        except CommitRetry as why:
-            log.info("commit_put_off", stage=self.name, why=str(why))
-            return False
-        except CommitLost as why:
-            log.warning("commit_lost", stage=self.name, why=str(why))
-            return False
-        return True
 
     def on_assigned(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
         """Restore each partition; read on from the offset that its state stands for."""
@@ -285,7 +269,7 @@ class Stage(ABC):
             self._restored.discard(partition)
             self.positions.pop(partition, None)
             self._saved.pop(partition, None)
-            self._uncommitted.pop(partition, None)
+            self._commits.forget(partition)
 
     @abstractmethod
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:

@@ -1,5 +1,6 @@
 """Several workers of one service on one machine: processes in one consumer group, watched over by a parent."""
 
+import errno
 import json
 import os
 import signal
@@ -8,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,6 +19,7 @@ import structlog
 
 from detector.config import Config
 from detector.config_base import ConfigError
+from detector.os_signals import Signals, hangups_held
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +55,11 @@ class Plan(msgspec.Struct, frozen=True):
     number: int
     environment: Mapping[str, str]
     target: str
+
+    @property
+    def port(self) -> int:
+        """Where its metrics are."""
+        return int(self.target.rpartition(":")[2])
 
 
 def plan(config: Config, count: int) -> list[Plan]:
@@ -95,14 +102,50 @@ def write_targets(path: Path, plans: Sequence[Plan]) -> None:
     unfinished.replace(path)
 
 
+def refuse_taken(plans: Sequence[Plan], address: str) -> None:
+    """Make sure that each worker's port is free, which none of them could tell as clearly.
+
+    Raises:
+        ConfigError: One is taken.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for one in plans:
+        try:
+            socket.create_server((address, one.port), family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"{one.target} is taken, where worker {one.number} would serve its metrics: is another service "
+                    "there, or a worker of the last one that is still ending? Each worker takes the next port after "
+                    "`metrics.port`"
+                ) from None
+
+
 def spawn(arguments: Sequence[str]) -> Callable[[Plan], Process]:
-    """What begins a worker: `detector run` with these arguments, and what is its own in the environment."""
+    """What begins a worker: `detector run` with these arguments, and what is its own in the environment.
+
+    Its standard input is a pipe that nobody writes to, whose other end is this process's alone: see `end_with_parent`.
+    """
+    lifeline, _ = os.pipe()  # the other end is open as long as this process lives
 
     def begin(one: Plan) -> Process:
         command = [sys.executable, "-m", "detector", "run", *arguments, "--worker", str(one.number)]
-        return subprocess.Popen(command, env={**os.environ, **one.environment})  # noqa: S603 - this very program
+        with hangups_held():
+            return subprocess.Popen(command, stdin=lifeline, env={**os.environ, **one.environment})  # noqa: S603 - us
 
     return begin
+
+
+def end_with_parent() -> None:
+    """In a worker: end like on a SIGTERM once the parent is gone, since nobody would end it else."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        log.error("parent_gone", why="the process that began this worker has ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 class _Worker:
@@ -116,7 +159,13 @@ class _Worker:
         self.start(now)
 
     def start(self, now: float) -> None:
-        self.process, self.began, self.due = self._begin(self.plan), now, None
+        self.began = now
+        try:
+            self.process = self._begin(self.plan)
+            self.due = None
+        except OSError as error:  # no process or memory left: as if it had ended at once
+            log.error("worker_not_begun", worker=self.plan.number, why=error.strerror or str(error))  # noqa: TRY400
+            self._rest(now)
 
     def look(self, now: float) -> None:
         """Note an end, and when to begin again."""
@@ -127,10 +176,12 @@ class _Worker:
         status = self.process.poll()
         if status is None:
             return
-        self.short_lives = self.short_lives + 1 if now - self.began < SHORT_LIFE else 1
-        pause = PAUSES[min(self.short_lives, len(PAUSES)) - 1]
         log.error("worker_ended", worker=self.plan.number, status=status, seconds=round(now - self.began, 1))
-        self.due = now + pause
+        self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        self.short_lives = self.short_lives + 1 if now - self.began < SHORT_LIFE else 1
+        self.due = now + PAUSES[min(self.short_lives, len(PAUSES)) - 1]
 
 
 class Supervisor:
@@ -162,25 +213,29 @@ class Supervisor:
 
     def run(self) -> int:
         """Work until a signal: the exit status, 0 if all ended well."""
-        with self._signals():
-            self._workers = [_Worker(one, self._begin, self._clock()) for one in self._plans]
-            log.info("workers_started", targets=[one.target for one in self._plans])
-            failed = False
-            while not (self._stop.is_set() or failed):
-                for worker in self._workers:
-                    worker.look(self._clock())
-                failed = any(worker.short_lives >= GIVE_UP for worker in self._workers)
-                self._sleep(0.2)
-            if failed:
-                log.error("workers_given_up", why=f"one of them ended {GIVE_UP} times within {SHORT_LIFE:.0f} s")
-            statuses = self._end()
+        taken = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: self._reload}
+        failed, statuses = False, list[int]()
+        with Signals(taken):
+            try:
+                for one in self._plans:
+                    self._workers.append(_Worker(one, self._begin, self._clock()))
+                log.info("workers_started", targets=[one.target for one in self._plans])
+                while not (self._stop.is_set() or failed):
+                    for worker in self._workers:
+                        worker.look(self._clock())
+                    failed = any(worker.short_lives >= GIVE_UP for worker in self._workers)
+                    self._sleep(0.2)
+                if failed:
+                    log.error("workers_given_up", why=f"one of them ended {GIVE_UP} times within {SHORT_LIFE:.0f} s")
+            finally:  # whatever happened here: none is left behind
+                statuses = self._end_all()
         return 1 if failed or any(statuses) else 0
 
     def stop(self) -> None:
         """End the workers, from another thread."""
         self._stop.set()
 
-    def _end(self) -> list[int]:
+    def _end_all(self) -> list[int]:
         """Ask all of them to end, and see to it that they do."""
         living = [worker for worker in self._workers if worker.due is None]
         for worker in living:
@@ -194,26 +249,13 @@ class Supervisor:
                 worker.process.kill()
         return [worker.process.wait() for worker in living]
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Take the signals of a service: to end, to reload."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload())
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _end(self, _: int) -> None:
+        self._stop.set()
 
-    def _reload(self) -> None:
-        for worker in self._workers:
+    def _reload(self, number: int) -> None:
+        for worker in list(self._workers):
             if worker.due is None:
-                _tell(worker.process, signal.SIGHUP)
+                _tell(worker.process, number)
 
 
 def _tell(process: Process, number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector import config_screen, reload_request, screens
+from detector import assembly, config_screen, reload_request, screens
 from detector.cli.common import ConfigOption
 from detector.config_base import ConfigError
 from detector.config_file import load, read
@@ -27,9 +27,10 @@ def check(
     """Validate a configuration and show it as it takes effect, with where each value came from.
 
     A value comes from a line of a file, from an environment variable (DETECTOR_STATE__EVERY=60 sets state.every), or is
-    the default. Secrets show only by where they are kept.
+    the default. Secrets show only by where they are kept. A model that is named has to be one that can be used.
     """
     loaded = read(config, os.environ)
+    assembly.challenger(loaded.config)
     if format_ == "table":
         screens.stdout().print(config_screen.settings_table(loaded))
     else:
@@ -39,6 +40,8 @@ def check(
         for one in named:
             if one.expires is not None and one.expires <= now:
                 screens.stderr().print(screens.expired(kind, one.name, one.owner, one.expires))
+    if (advice := config_screen.on_claimed_roles(loaded.config, now)) is not None:
+        screens.stderr().print(screens.plain(advice), style="yellow", soft_wrap=True)
 
 
 def reload(

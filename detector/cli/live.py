@@ -18,7 +18,7 @@ from detector.produce import produce as publish
 from detector.publishing import key_of, lines, time_of
 from detector.service import Service, StageName
 from detector.topics import TopicPlan, create_topics
-from detector.workers import Supervisor, plan, spawn, write_targets
+from detector.workers import Supervisor, end_with_parent, plan, refuse_taken, spawn, write_targets
 
 
 def run(
@@ -43,6 +43,8 @@ def run(
     is begun again. The event store must then be a server.
     """
     log_to_stderr(logging.INFO, worker=worker)
+    if worker is not None:
+        end_with_parent()
     if workers > 1 or targets is not None:
         raise typer.Exit(_supervise(config, stage, workers, targets, watch=watch))
     files = FileWatch(config) if config is not None and watch else None  # before they are read: no change is missed
@@ -50,7 +52,9 @@ def run(
 
 
 def _supervise(config: Path | None, stage: StageName, count: int, targets: Path | None, *, watch: bool) -> int:
-    plans = plan(load(config), count)
+    settings = load(config)
+    plans = plan(settings, count)
+    refuse_taken(plans, settings.metrics.address)
     if targets is not None:
         write_targets(targets, plans)
     arguments = ["--stage", stage, *([] if watch else ["--no-watch"])]

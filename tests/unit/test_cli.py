@@ -171,7 +171,7 @@ def test_check_shows_the_settings_in_force(tmp_path: Path, monkeypatch: pytest.M
 
 def test_check_tells_which_mutes_hold_no_more(tmp_path: Path) -> None:
     file = tmp_path / "detector.yaml"
-    given = "reason: it copies everything, owner: ops, roles: [backup]"
+    given = "reason: it copies everything, owner: ops, principals: [backup]"
     old, new = (
         f"name: old, {given}, expires: 2026-01-01T00:00:00Z",
         f"name: new, {given}, expires: 9999-01-01T00:00:00Z",

@@ -67,10 +67,30 @@ def test_check_shows_where_each_value_came_from(full: Path, monkeypatch: pytest.
 
 def test_check_tells_what_holds_no_more(full: Path) -> None:
     said = invoke("check", "--config", full).stderr.splitlines()
-    assert [line.partition(":")[0] for line in said] == [
+    assert [line.partition(":")[0] for line in said if "expired" in line] == [
         "mute m (ops) expired on 2026-01-01 00",
         "override old expired on 2026-01-02 00",
     ]
+
+
+def test_check_tells_what_hangs_on_a_role_that_the_log_may_give_to_anybody(tmp_path: Path) -> None:
+    file = tmp_path / "detector.yaml"
+    given = "reason: r, owner: o, expires: 9999-01-01T00:00:00Z"
+    orders = (
+        f"overrides: [{{name: claimed, {given}, roles: [backup], threshold: 9}},"
+        f" {{name: whose, {given}, roles: [backup], principals: [svc-*], threshold: 9}},"
+        f" {{name: all, {given}, detectors: [behaviour], threshold: 9}},"
+        f" {{name: old, {given.replace('9999', '1999')}, roles: [backup], threshold: 9}}]\n"
+        f"mutes: [{{name: quiet, {given}, roles: [back*]}}]\n"
+    )
+    pin = "labels: {principals: [{match: [svc-*], role: backup, pin: true}]}\n"
+    told = []
+    for text in (orders, orders + pin, orders.replace("back*", "backup") + pin):
+        file.write_text(text)
+        shown = invoke("check", "--config", file)
+        assert shown.exit_code == 0
+        told.append([line.partition(":")[0] for line in shown.stderr.splitlines() if "expired" not in line])
+    assert told == [["override claimed, mute quiet"], ["mute quiet"], []]
 
 
 def test_check_as_yaml_is_a_file_that_gives_the_same_configuration(full: Path) -> None:

@@ -1,15 +1,19 @@
 """Configuration: what an operator is told when it is wrong, that all is described, that no secret shows."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
+from detector import config_screen
 from detector.config import Config
 from detector.config_base import ConfigError, Secret
-from detector.config_file import load, parse, read
+from detector.config_file import Loaded, load, parse, read
+from detector.config_nodes import mark_of
 from detector.config_reference import reference
 from detector.config_versions import effective
 from detector.detectors import REGISTRY
@@ -265,3 +269,74 @@ def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(text: str)
     with pytest.raises(ConfigError) as told:
         parse(text, "detector.yaml")
     assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("DETECTOR_METRICS__TOKEN", "null"),
+        ("DETECTOR_METRICS__CERT_FILE", "null"),
+        ("DETECTOR_STORE__PASSWORD", "null"),
+        ("DETECTOR_FEEDBACK__OPERATORS", "[]"),
+        ("DETECTOR_CONTROL__ISSUERS", "[]"),
+    ],
+)
+def test_a_variable_that_was_not_filled_in_opens_no_door(name: str, remedy: str) -> None:
+    for blank in ("", "  ", "\n"):
+        with pytest.raises(
+            ConfigError, match=f"{name} is set to nothing, which would leave .* or write `{re.escape(remedy)}`"
+        ):
+            read(None, {name: blank})
+    assert read(None, {name: remedy}).config == Config()
+
+
+def test_a_number_is_what_it_looks_like() -> None:
+    """In YAML 1.1 these were eight, and ninety seconds."""
+    assert read(None, {"DETECTOR_METRICS__PORT": "010"}).config.metrics.port == 10
+    assert parse("metrics: {port: 0x10}", "x").metrics.port == 16
+    assert parse("state: {every: 1_000.5}", "x").state.every == 1000.5
+    with pytest.raises(ConfigError, match=r"DETECTOR_STATE__EVERY: `state.every` must be a number, found '1:30'"):
+        read(None, {"DETECTOR_STATE__EVERY": "1:30"})
+    names = ["08", "010", "1:30", "0b2", "0o7", "1e5", "1.5", "7", "+1", ".5"]
+    told = parse(f"labels: {{principals: [{{match: {json.dumps(names)}, role: r}}]}}", "x")
+    shown = config_screen.as_yaml(Loaded(told, yaml.MappingNode("tag:yaml.org,2002:map", [], mark_of("x"))))
+    assert parse(shown, "shown") == told, "what was text is text again"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("state: {every: 0b_}", "x:1: '0b_' can't be read as a whole number"),
+        ("\nstate: {every: !!int abc}", "x:2: 'abc' can't be read as a whole number"),
+        ("state: {every: !!float abc}", "x:1: 'abc' can't be read as a number"),
+        ("state: {every: !!bool abc}", "x:1: 'abc' can't be read as true or false"),
+        ("state: {every: !!timestamp x}", "x:1: there is no such time as x"),
+        ("state: {every: 2026-13-01}", "x:1: there is no such time as 2026-13-01"),
+        ("state: {every: " + "[" * 3000 + "]" * 3000 + "}", "x: too many brackets or sections within one another"),
+    ],
+)
+def test_what_yaml_stumbles_over_is_told_by_its_line(text: str, why: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        parse(text, "x")
+    assert str(told.value).startswith(why)
+    if "\n" not in text:
+        with pytest.raises(ConfigError, match="DETECTOR_STATE__EVERY: "):
+            read(None, {"DETECTOR_STATE__EVERY": text.removeprefix("state: {every: ").removesuffix("}")})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://t0ken@hooks.example/alerts",
+        "https://user:t0ken@hooks.example/alerts",
+        "https://hooks.example/alerts?token=t0ken",
+        "https://hooks.example/alerts?a=1&api_key=t0ken",
+        "https://hooks.example/?X-Amz-Signature=t0ken",
+    ],
+)
+def test_an_address_holds_no_credentials(url: str) -> None:
+    for text in (f"webhook: {{url: '{url}', secret: {{env: K}}}}", f"alertmanager: {{url: '{url}'}}"):
+        with pytest.raises(ConfigError, match=r"the `url` holds (a|credentials)") as told:
+            parse(text, "x")
+        assert "t0ken" not in str(told.value)
+    assert parse("alertmanager: {url: 'https://h.example/a?team=soc&monkey=1'}", "x").alertmanager is not None

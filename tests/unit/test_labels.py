@@ -163,3 +163,33 @@ def test_a_rule_that_says_nothing_is_refused(wrong: dict[str, object]) -> None:
 def test_a_pattern_that_can_hardly_fit_is_an_error(pattern: str) -> None:
     with pytest.raises(ValidationError, match="fits"):
         ResourceLabel(match=("a*", pattern), sensitivity="public")
+
+
+PINNED = Labels(
+    LabelSettings(
+        principals=(
+            PrincipalLabel(match=("svc-backup-*",), role="backup", pin=True),
+            PrincipalLabel(match=("svc-*",), role="service"),
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "role"),
+    [
+        ("svc-backup-1", "", "backup"),
+        ("svc-backup-1", "crawler", "backup"),
+        ("agent-7", "backup", ""),
+        ("svc-7", "backup", "service"),
+        ("svc-7", "crawler", "crawler"),
+        ("agent-7", "crawler", "crawler"),
+    ],
+)
+def test_a_pinned_role_is_theirs_alone_whatever_the_log_says(name: str, said: str, role: str) -> None:
+    assert PINNED.fill(by(name, role=said)).actor.role == role
+
+
+def test_only_a_role_can_be_pinned() -> None:
+    with pytest.raises(ValidationError, match="`pin` holds a `role` fast"):
+        PrincipalLabel(match=("x",), kind="human", pin=True)

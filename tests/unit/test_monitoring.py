@@ -4,7 +4,9 @@ import http.client
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -15,6 +17,7 @@ from detector.monitoring import (
     RELOAD_PATH,
     MonitoringServer,
     Post,
+    _Handler,
     _is_local,
     always,
     server_context,
@@ -43,6 +46,7 @@ def ask(
     method: str = "GET",
     origin: str | None = None,
     body: bytes | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, str, Mapping[str, str]]:
     """Status, text and headers of an answer."""
     client = (
@@ -51,7 +55,7 @@ def ask(
         else http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=tls)
     )
     try:
-        given = {"Authorization": None if token is None else f"Bearer {token}", "Origin": origin}
+        given = {"Authorization": None if token is None else f"Bearer {token}", "Origin": origin, **headers}
         client.request(method, path, body, {name: value for name, value in given.items() if value is not None})
         answer = client.getresponse()
         return answer.status, answer.read().decode(), dict(answer.getheaders())
@@ -175,3 +179,58 @@ def test_who_is_of_this_machine(address: str, local: bool) -> None:
 def test_where_nothing_may_be_asked_for_there_is_no_such_page() -> None:
     with MonitoringServer(registry(), port=0) as server:
         assert ask(server, RELOAD_PATH, method="POST")[0] == 404
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_what_a_proxy_here_passes_on_is_not_asked_from_here(header: str) -> None:
+    asked: list[bytes] = []
+    with MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}) as server:
+        assert ask(server, RELOAD_PATH, method="POST", headers={header: "127.0.0.1"})[0] == 403
+        assert not asked
+        assert ask(server, RELOAD_PATH, method="POST")[0] == 200
+    with MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}, token=TOKEN) as server:
+        assert ask(server, RELOAD_PATH, TOKEN, method="POST", headers={header: "10.0.0.1"})[0] == 200
+
+
+def test_a_page_that_needs_a_token_is_for_nobody_where_there_is_none() -> None:
+    asked: list[bytes] = []
+    posts = {RELOAD_PATH: answering(asked), "/api/judge": answering(asked)}
+    with MonitoringServer(registry(), port=0, posts=posts, only_with_token={"/api/judge"}) as server:
+        status, text, _ = ask(server, "/api/judge", method="POST", body=b"{}")
+        assert (status, text) == (403, "only with a token: set `metrics.token`, and send it\n")
+        assert not asked
+        assert ask(server, RELOAD_PATH, method="POST")[0] == 200
+    with MonitoringServer(registry(), port=0, posts=posts, only_with_token={"/api/judge"}, token=TOKEN) as server:
+        assert ask(server, "/api/judge", method="POST")[0] == 401
+        assert ask(server, "/api/judge", TOKEN, method="POST")[0] == 200
+
+
+def test_a_length_that_no_number_holds_is_too_large() -> None:
+    with MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering([])}) as server:
+        for length in ("9" * 5000, "9" * 10, "-1", "1e3"):
+            assert ask(server, RELOAD_PATH, method="POST", headers={"Content-Length": length})[0] == 413
+
+
+@pytest.mark.parametrize("head", ["", f"POST {RELOAD_PATH} HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"])
+def test_a_request_that_trickles_holds_no_thread(monkeypatch: pytest.MonkeyPatch, head: str) -> None:
+    """Neither with its headers nor with its body, though each byte comes in time."""
+    asked: list[bytes] = []
+    monkeypatch.setattr(_Handler, "timeout", 0.5)
+    with (
+        MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as slow,
+    ):
+        slow.sendall(head.encode())
+        slow.settimeout(0.02)
+        told = b""
+        for _ in range(500):  # 10 s at the least
+            with suppress(TimeoutError):
+                more = slow.recv(1000)
+                if not more:
+                    break
+                told += more
+            slow.sendall(b"x")
+        else:
+            raise AssertionError("it is still listened to")
+    assert told.startswith(b"HTTP/1.0 408" if head else b"")
+    assert not asked

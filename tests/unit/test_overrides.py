@@ -13,7 +13,7 @@ from detector.detectors.base import Detector
 from detector.events import Event
 from detector.findings import Finding
 from detector.hours import Hours, minutes_between, time_zone
-from detector.in_force import PRINCIPALS_MOST, SLOTS_MOST, InForce, Overrides
+from detector.in_force import IN_FORCE_MOST, PRINCIPALS_MOST, SCOPES_MOST, SLOTS_MOST, InForce, Overrides
 from detector.overrides import Override
 from detector.scoring import Scoring
 from tests.support.detections import PARTITION, found_by
@@ -322,3 +322,15 @@ def test_names_with_odd_letters_are_matched_whole_and_as_they_are() -> None:
     }
     assert {name for name, found in matched.items() if "a" in found} == {"svc.a", "bot-2"}
     assert all("b" in found for found in matched.values())
+
+
+def test_however_many_overrides_overlap_what_is_remembered_of_them_is_bounded() -> None:
+    orders = [override(name=f"o{i}", roles=[f"*{letter}*"], threshold=5 + i) for i, letter in enumerate("abcdefghijk")]
+    held = Overrides(orders, [])
+    for mixture in range(1 << len(orders)):
+        letters = "".join(letter for i, letter in enumerate("abcdefghijk") if mixture >> i & 1)
+        in_force = held.at(letters, letters, NOON.timestamp())
+        assert (in_force is None) is (not letters)
+    assert len(held._scopes) <= SCOPES_MOST
+    assert len(held._in_force) <= IN_FORCE_MOST
+    assert len(held._by_principal) <= SCOPES_MOST

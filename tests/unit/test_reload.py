@@ -1,5 +1,6 @@
 """Reload: what takes effect, between which events, that nothing is forgotten, that mistakes change nothing."""
 
+import hashlib
 import random
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from detector import assembly, signals
@@ -17,6 +19,7 @@ from detector.adjustments import Adjustments
 from detector.alerts import Alert
 from detector.checkpoints import CheckpointStore
 from detector.config import Config
+from detector.config_base import ConfigError
 from detector.config_changes import differences, refusals
 from detector.config_file import load, read
 from detector.config_paths import dotted
@@ -26,15 +29,18 @@ from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY
 from detector.events import Envelope
 from detector.metrics import Metrics
+from detector.monitoring import RELOAD_PATH, MonitoringServer
 from detector.outputs import Outputs
 from detector.records import ConfigVersion
-from detector.reloading import Reloaded, Reloader, ReloadLoop
+from detector.reload_request import address, ask
+from detector.reloading import STATUS, Reloaded, Reloader, ReloadLoop
 from detector.score_stage import ScoreStage
 from detector.scoring import Scoring
 from detector.sinks.base import Batch, Noun, Refused, Sink
 from detector.sinks.runner import SinkRunner
 from detector.sources.base import Record
 from detector.stages import Stage, StageShell
+from detector.switching import Step, Switch
 from tests.support.nouns import a_finding
 from tests.support.score_stage import record, stage_of
 from tests.support.simulator.background import background
@@ -410,15 +416,88 @@ def test_incidents_that_cannot_be_taken_on_fail_the_reload_and_scoring_is_as_it_
     assert score.scoring is before
 
 
-def test_a_stage_that_is_at_a_long_batch_takes_it_up_afterwards(tmp_path: Path) -> None:
+def test_a_stage_that_is_at_a_long_batch_takes_it_up_afterwards_and_it_is_not_in_force_before(tmp_path: Path) -> None:
     stage, file = stage_of(tmp_path, [PARTITION]), tmp_path / "detector.yaml"
     file.write_text("budget: {alerts_per_day: 7}\n")
-    before = stage.scoring
-    done = reloader(file, stage, patience=0.0).reload("request")
-    assert done.lines[1:] == ["score is at a batch: its next is judged by it"]
+    before, made = stage.scoring, reloader(file, stage, patience=0.0)
+    done = made.reload("request")
+    assert (done.outcome, done.worked, made.config) == ("pending", False, PLAIN)
+    assert "score is at a batch" in done.lines[0]
+    assert made.reload("request").lines[0].endswith("of the reload before this one")
     assert stage.scoring is before
+    assert counted(made._metrics)["changed"] == 0
     stage._errands.run()
     assert stage.scoring is not before
+    assert made.config == load(file)
+    assert counted(made._metrics)["changed"] == 1
+    assert made.reload("request").outcome == "unchanged"
+
+
+def test_scoring_waits_for_correlation_and_a_late_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, correlate, file = stage_of(tmp_path, [PARTITION]), correlating(tmp_path), tmp_path / "detector.yaml"
+    file.write_text("budget: {alerts_per_day: 7}\n")
+    before, made = score.scoring, reloader(file, score, correlate, patience=0.0)
+    monkeypatch.setattr(correlate, "go_on_with", failing)
+    assert made.reload("request").outcome == "pending"
+    score._errands.run()
+    with capture_logs() as logs:
+        correlate._errands.run()
+    score._errands.run()
+    assert score.scoring is before, "never given what correlation could not take on"
+    assert [line["why"] for line in logs if line["event"] == "config_reload_failed"] == [["RuntimeError: a shape"]]
+    assert (made.config, counted(made._metrics)["failed"]) == (PLAIN, 1)
+
+
+def test_where_scoring_fails_correlation_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score, correlate, file = stage_of(tmp_path, [PARTITION]), correlating(tmp_path), tmp_path / "detector.yaml"
+    file.write_text("correlation: {window: 60}\n")
+    monkeypatch.setattr(score, "go_on_with", failing)
+    made = reloader(file, score, correlate, patience=0.0)
+    assert made.reload("request").outcome == "pending"
+    with capture_logs():
+        for stage in (correlate, score, correlate):
+            stage._errands.run()
+    assert made.reload("request").outcome == "pending", "what failed is tried again"
+    (correlator, _), *_ = correlate._correlators.values()
+    assert correlator._settings == PLAIN.correlation
+
+
+def failing(*_: object) -> None:
+    raise RuntimeError("a shape")
+
+
+def test_a_stage_before_it_is_taken_back_on_its_own_thread(tmp_path: Path) -> None:
+    """And one that fails at that leaves the loop running."""
+    first, second = stage_of(tmp_path / "a", [PARTITION]), stage_of(tmp_path / "b", [PARTITION])
+    ended: list[Exception | None] = []
+    switch = Switch([Step(first, lambda: None, failing), Step(second, failing, failing)], ended.append)
+    switch.begin()
+    with capture_logs() as logs:
+        for stage in (first, second, first):
+            stage._errands.run()
+    assert [str(one) for one in ended] == ["a shape"]
+    assert switch.over.is_set()
+    assert [line["event"] for line in logs] == ["config_not_taken_on", "config_not_taken_back"]
+
+
+def test_another_model_by_the_same_name_is_a_change_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, file, read_ones = tmp_path / "m.skops", tmp_path / "detector.yaml", list[bytes]()
+    model.write_bytes(b"one")
+    file.write_text(f"detectors: {{forest_challenger: {{model: {model}}}}}\n")
+    stage = stage_of(tmp_path, [PARTITION])
+    monkeypatch.setattr(assembly, "challenger", lambda _: read_ones.append(model.read_bytes()))
+    made = reloader(file, stage, config=load(file))
+    with coming_round(stage):
+        assert made.reload("request").outcome == "unchanged"
+        model.write_bytes(b"two")
+        done = made.reload("request")
+        assert made.reload("request").outcome == "unchanged"
+    assert done.outcome == "changed"
+    digest = hashlib.sha256(b"two").hexdigest()
+    assert done.lines[1] == f"detectors.forest_challenger.model is the file of SHA-256 {digest}"
+    assert read_ones == [b"two"]
 
 
 def test_a_checkpoint_follows_at_once(tmp_path: Path) -> None:
@@ -489,6 +568,23 @@ def test_a_folder_is_changed_by_a_file_more_and_by_a_link_that_leads_elsewhere(t
     assert load(conf).state.every == 7.0
 
 
+def test_what_was_asked_for_while_a_reload_was_under_way_is_asked_for_again() -> None:
+    asked, came, stop = list[str](), threading.Semaphore(0), threading.Event()
+
+    def reload(by: str) -> Reloaded:
+        asked.append(by)
+        came.release()
+        return Reloaded("pending" if len(asked) < 3 else "unchanged", [])
+
+    loop = ReloadLoop(reload, stop, None, every=0.005)
+    loop.start()
+    loop.ask()
+    assert all(came.acquire(timeout=30) for _ in range(3))
+    stop.set()
+    loop.join(30)
+    assert asked == ["signal", "file", "file"]
+
+
 def test_the_loop_reloads_on_a_signal_and_on_a_change(tmp_path: Path) -> None:
     file = tmp_path / "detector.yaml"
     file.write_text("")
@@ -509,6 +605,14 @@ def test_the_loop_reloads_on_a_signal_and_on_a_change(tmp_path: Path) -> None:
     loop.join(30)
     assert asked == ["signal", "file"]
     assert not loop.is_alive()
+
+
+def test_who_asks_is_told_that_it_is_not_in_force_yet() -> None:
+    posts = {RELOAD_PATH: lambda _: (STATUS["pending"], ["not in force yet: score is at a batch"])}
+    with MonitoringServer(CollectorRegistry(), port=0, posts=posts) as server:
+        settings = Config.model_validate({"metrics": {"port": server.port}}).metrics
+        with pytest.raises(ConfigError, match=r"not in force yet: score is at a batch$"):
+            ask(address(settings), settings)
 
 
 @pytest.fixture(autouse=True)

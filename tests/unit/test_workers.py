@@ -2,15 +2,22 @@
 
 import itertools
 import json
+import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from detector.config import Config
 from detector.config_base import ConfigError
-from detector.workers import GIVE_UP, PAUSES, SHORT_LIFE, Plan, Process, Supervisor, plan, write_targets
+from detector.workers import GIVE_UP, PAUSES, SHORT_LIFE, Plan, Process, Supervisor, plan, refuse_taken, write_targets
 
 
 class Life:
@@ -49,6 +56,7 @@ class World:
         self._lives = lives
         self._stop_at = stop_at
         self.begun: dict[int, list[tuple[float, Life]]] = {0: [], 1: []}
+        self.tries = {0: 0, 1: 0}
         self.supervisor = Supervisor(
             [Plan(number, {}, f"127.0.0.1:{number}") for number in self.begun],
             self._begin,
@@ -58,7 +66,8 @@ class World:
 
     def _begin(self, one: Plan) -> Process:
         lives = self.begun[one.number]
-        lives.append((self.now, self._lives(self, one, len(lives))))
+        self.tries[one.number] += 1
+        lives.append((self.now, self._lives(self, one, self.tries[one.number] - 1)))
         return lives[-1][1]
 
     def _sleep(self, seconds: float) -> None:
@@ -149,3 +158,86 @@ def test_one_between_two_lives_is_not_waited_for() -> None:
     world = World(lambda world, one, _: Life(world, 4.9 if one.number == 0 else 1e9), stop_at=5.0)
     assert world.supervisor.run() == 0
     assert len(world.begun[0]) == 1
+
+
+def test_one_that_can_not_be_begun_is_tried_again_and_the_others_live_on() -> None:
+    def begin(world: World, one: Plan, life: int) -> Life:
+        if (one.number, life) == (1, 0):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return Life(world, float("inf"))
+
+    world = World(begin, stop_at=20.0)
+    assert world.supervisor.run() == 0
+    assert [len(lives) for lives in world.begun.values()] == [1, 1]
+    assert world.begun[1][0][0] == pytest.approx(PAUSES[0], abs=0.5)
+
+
+def test_whatever_breaks_the_watch_no_worker_is_left_behind() -> None:
+    class Broken(Life):
+        def poll(self) -> int | None:
+            if self.world.now >= 3.0 and not self.signals:
+                raise RuntimeError("nobody thought of it")
+            return super().poll()
+
+    world = World(lambda world, one, _: (Broken if one.number == 0 else Life)(world, float("inf")), stop_at=1e6)
+    with pytest.raises(RuntimeError, match="nobody thought of it"):
+        world.supervisor.run()
+    assert [[life.signals for _, life in lives] for lives in world.begun.values()] == [[[signal.SIGTERM]]] * 2
+
+
+def test_a_port_that_is_taken_is_told_before_a_worker_begins() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        plans = [Plan(0, {}, "127.0.0.1:0"), Plan(1, {}, f"127.0.0.1:{port}")]
+        with pytest.raises(ConfigError, match=rf"127.0.0.1:{port} is taken, where worker 1 would serve"):
+            refuse_taken(plans, "127.0.0.1")
+    refuse_taken(plans, "127.0.0.1")
+
+
+ORPHAN = """
+import sys, time
+from detector import workers
+sys.executable = sys.argv[1]
+begin = workers.spawn(["--config", "/nowhere"])
+print(begin(workers.Plan(0, {}, "127.0.0.1:0")).pid, flush=True)
+time.sleep(600)
+"""
+
+WORKER = """#!{python}
+import logging, os, signal
+from detector import logs, workers
+logs.log_to_stderr(logging.INFO)
+signal.signal(signal.SIGTERM, lambda *_: (open({told!r}, "w").write("asked to end"), os._exit(0)))
+open({told!r} + ".begun", "w").write(",".join(map(str, signal.pthread_sigmask(signal.SIG_BLOCK, []))))
+workers.end_with_parent()
+while True:
+    signal.pause()
+"""
+
+
+def test_a_worker_ends_once_its_parent_is_gone_and_holds_hangups_until_it_takes_them(tmp_path: Path) -> None:
+    told, program = tmp_path / "told", tmp_path / "worker"
+    program.write_text(WORKER.format(python=sys.executable, told=str(told)))
+    program.chmod(0o755)
+    with subprocess.Popen([sys.executable, "-c", ORPHAN, str(program)], stdout=PIPE, stderr=PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            assert str(int(signal.SIGHUP)) in seen(tmp_path / "told.begun").split(",")
+            assert not told.exists()
+        finally:
+            parent.kill()
+    try:  # what it logs is read by nobody any more
+        assert seen(told) == "asked to end"
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def seen(path: Path) -> str:
+    """What a file says once it does."""
+    for _ in range(600):
+        if path.exists() and (text := path.read_text()):
+            return text
+        time.sleep(0.05)
+    raise AssertionError(f"{path.name} was not written")
