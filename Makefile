@@ -10,7 +10,7 @@ SIDE_BY_SIDE := tests/unit tests/contract tests/scenarios tests/support tests/be
 ONE_BY_ONE := tests/integration tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format kafka samples evaluate bench docs audit lock clean
+.PHONY: help demo test soak lint format kafka samples evaluate bench peers docs audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,8 +43,11 @@ samples: $(STAMP) ## generate sample_logs anew from their seeds
 evaluate: $(STAMP) ## measure detection on simulated variants (SEED=1)
 	$(BIN)/python -m tests.support.evaluation $(or $(SEED),1)
 
-bench: $(STAMP) ## measure what decoding costs by format, and scoring by detector
-	$(BIN)/python -m tests.bench
+bench: $(STAMP) ## measure decoding, scoring, the store, the running service and its peers (BENCH_ARGS="--quick")
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+peers: ## the environment of what the benchmark compares with (Bytewax, Quix Streams, Faust ...), in var/peers
+	tests/bench/peers/install.sh var/peers
 
 docs: $(STAMP) ## write the made parts of the README anew
 	$(BIN)/python -m tests.support.readme

@@ -1,9 +1,10 @@
 """Making kafka-python's clients so that one that fails leaves nothing behind, and says why."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from kafka import errors
+from kafka import KafkaProducer, errors
 from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
@@ -43,6 +44,21 @@ def open_client(factory: Callable[..., ClientT], config: Mapping[str, Any]) -> C
             # The broker's no and its hang-up come together, and kafka-python drops the former for the latter.
             why = errors.SaslAuthenticationFailedError("hung up at the log-in: check the user and the password")
         raise errors.KafkaTimeoutError(f"{error.args[0] if error.args else error}: {why}") from why
+
+
+def close_producer(producer: KafkaProducer, seconds: float) -> None:
+    """Close a producer within about so many seconds, and give up what could not be sent by then.
+
+    kafka-python gives up closing when it can't flush, as with a broker that is away. Its thread would live on, and
+    send what was left when the broker is back: after what was sent anew, so that older things came last.
+    """
+    try:
+        producer.close(seconds)
+    except errors.KafkaError:
+        producer._sender.force_close()
+        producer._sender.join(seconds)
+        with suppress(errors.KafkaError):
+            producer.close(0)
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]

@@ -31,7 +31,10 @@ def _worker(number: int) -> structlog.typing.Processor:
 
 
 class _Stderr(io.TextIOBase):
-    """Standard error, but that nobody reads it any more (a broken pipe) stops nothing that would have been told."""
+    """Standard error, but that nobody reads it any more (a broken pipe) stops nothing that would have been told.
+
+    Each line is one write, so that those of several workers don't run into each other.
+    """
 
     def write(self, text: str) -> int:
         with suppress(BrokenPipeError):
@@ -55,7 +58,7 @@ def log_to_stderr(level: int, worker: int | None = None) -> None:
     )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
         processors=[
             *([_worker(worker)] if worker is not None else []),
             structlog.processors.add_log_level,

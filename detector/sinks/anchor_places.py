@@ -6,18 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from kafka import KafkaProducer, errors
 
 from detector.integrity.anchor import Signed
-from detector.kafka_open import open_client
+from detector.kafka_open import close_producer, open_client
 from detector.sinks.base import SinkRefused, SinkUnavailable
 from detector.sinks.clickhouse_columns import Columns
 from detector.sinks.clickhouse_insert import Client, Inserter
 from detector.sinks.http import HttpClient, HttpOptions
 from detector.sinks.webhook import DELIVERY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-
-log = structlog.get_logger(__name__)
 
 _KAFKA: Final[Mapping[str, Any]] = {
     "acks": "all",
@@ -98,12 +95,8 @@ class AnchorTopic:
     def close(self) -> None:
         """Leave the brokers."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.close(1.0)
-        except errors.KafkaError as error:
-            log.warning("producer_not_closed", sink=self.name, why=str(error))
+        if producer is not None:
+            close_producer(producer, 1.0)
 
 
 class AnchorWebhook:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import structlog
 from kafka import KafkaProducer, errors
 from kafka.future import Future
 
@@ -12,11 +11,9 @@ from detector import signals
 from detector.alerts import Alert
 from detector.events import Rejected
 from detector.feedback import Adjustment
-from detector.kafka_open import open_client
+from detector.kafka_open import close_producer, open_client
 from detector.signals import Signal
 from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused, SinkUnavailable
-
-log = structlog.get_logger(__name__)
 
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
@@ -163,12 +160,8 @@ class KafkaSink(Sink):
 
     def _discard(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.close(1.0)
-        except errors.KafkaError as error:
-            log.warning("producer_not_closed", sink=self.name, why=str(error))
+        if producer is not None:
+            close_producer(producer, 1.0)
 
 
 def _reject(topic: str, item: Rejected) -> Message:

@@ -2,27 +2,38 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import msgspec
 
-from tests.bench import decoding, scoring
+from tests.bench import results
+from tests.bench.sections import SECTIONS, Run
 
 
 def main() -> None:
     """`make bench`."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=7, help="of each measurement")
+    parser.add_argument("--repetitions", type=int, default=7, help="of each measurement of decoding")
     parser.add_argument("--quick", action="store_true", help="small, to see that it works; the numbers say little")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", default=[*SECTIONS],
+                        help=f"some of: {', '.join(SECTIONS)}")  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--results", type=Path, nargs="?", const=results.FOLDER, metavar="FOLDER",
+                        help=f"write {results.PAGE} and {results.CHART} there (default: here)")  # fmt: skip
     chosen = parser.parse_args()
-    decoded = decoding.measure(1 if chosen.quick else chosen.repetitions)
-    sys.stdout.write(decoding.table(decoded) + "\n\n")
-    scored = scoring.measure(2, 100, 3, 1) if chosen.quick else scoring.measure()
-    sys.stdout.write(scoring.table(scored) + "\n")
-    if chosen.json is not None:
-        measured = {"decoding": decoded, "scoring": scored}
-        chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=2) + b"\n")
+    with Run(quick=chosen.quick, repetitions=chosen.repetitions) as run:
+        for name in chosen.only:
+            began = time.monotonic()
+            table = run.table(name)
+            sys.stdout.write(f"{table}\n\n({name}: {time.monotonic() - began:.0f} s)\n\n")
+            sys.stdout.flush()
+        if chosen.json is not None:
+            chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(run.found), indent=2) + b"\n")
+        if chosen.results is not None:
+            sys.stdout.write(f"written: {', '.join(map(str, results.write(run, chosen.results)))}\n")
+        if run.failed:
+            sys.exit(f"failed: {', '.join(run.failed)}")
 
 
 if __name__ == "__main__":

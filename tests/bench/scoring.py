@@ -194,7 +194,7 @@ def measure(repetitions: int = 5, principals: int = PRINCIPALS, copies: int = CO
     rows = kept.take(len(past))
     whole, pause = _over_days(plain, days)
     by_detector = _by_detector(past, days)
-    busy = _hours(days[0], repetitions)
+    busy = hours_of(days[0], repetitions)
     few, many = (_over_hours(head, rows, busy, number) for number in (1, copies))
     return ScoringCosts(
         events=sum(map(len, days)),
@@ -236,7 +236,8 @@ def _by_detector(past: Sequence[Envelope], days: Sequence[Sequence[Event]]) -> l
     return sorted((Cost.of(name, each) for name, each in costs.items()), key=lambda cost: -cost.microseconds)
 
 
-def _hours(day: Sequence[Event], count: int) -> list[list[Event]]:
+def hours_of(day: Sequence[Event], count: int) -> list[list[Event]]:
+    """The first busy hours of a day."""
     return [[event for event in day if event.time.hour == hour] for hour in BUSY[:count]]
 
 
@@ -246,10 +247,10 @@ def _over_hours(head: Mapping[str, Any], rows: Sequence[bytes], hours: Sequence[
     Each principal has an event before, which reads it out of its row and ends the day before.
     """
     scoring, _ = new_scoring()
-    scoring.open(PARTITION, {**head, "principals": [row for copy in range(copies) for row in _renamed(rows, copy)]})
+    scoring.open(PARTITION, {**head, "principals": [row for copy in range(copies) for row in renamed(rows, copy)]})
     scoring.settle()
     before = hours[0][0].time.replace(minute=0, second=0) - timedelta(minutes=5)
-    run(scoring, fresh(_one_each(rows, copies, before)))
+    run(scoring, fresh(one_each(rows, copies, before)))
     costs = []
     for number, hour in enumerate(hours):
         at_work = [(number * AT_WORK + n) % copies for n in range(min(AT_WORK, copies))]
@@ -257,14 +258,16 @@ def _over_hours(head: Mapping[str, Any], rows: Sequence[bytes], hours: Sequence[
     return Cost.of(f"{copies * len(rows):,} principals", costs)
 
 
-def _renamed(rows: Iterable[bytes], copy: int) -> Iterator[bytes]:
+def renamed(rows: Iterable[bytes], copy: int) -> Iterator[bytes]:
+    """What is known of the principals, as of those of another company."""
     for packed in rows:
         row: list[Any] = msgspec.msgpack.decode(packed)
         row[0] = f"{row[0]}-{copy}" if copy else row[0]
         yield msgspec.msgpack.encode(row)
 
 
-def _one_each(rows: Sequence[bytes], copies: int, at: datetime) -> Iterator[Event]:
+def one_each(rows: Sequence[bytes], copies: int, at: datetime) -> Iterator[Event]:
+    """One event of each principal, of each company."""
     for copy in range(copies):
         for row in rows:
             name, kind, role = msgspec.msgpack.decode(row)[:3]

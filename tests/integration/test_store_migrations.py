@@ -46,6 +46,7 @@ def test_the_second_time_there_is_nothing_to_do(embedded_url: str) -> None:
         assert first == [
             *("0001_events", "0002_findings", "0003_alerts", "0004_rejects", "0005_findings_suppressed"),
             *("0006_rejects_index", "0007_provenance", "0008_records", "0009_exposures", "0010_principal_minutes"),
+            "0011_verdicts",
         ]
         assert migrate(store) == []
         recorded = store.client.query(

@@ -16,12 +16,13 @@ from tests.support.kafka import drain, new_topic, unique
 pytestmark = pytest.mark.kafka
 
 DAY_MS = 86_400_000
+NOUNS = ("events", "findings", "alerts", "rejects", "adjustments")
 
 
 def plan_of(name: str, **changes: Any) -> TopicPlan:
-    plan = TopicPlan(
-        events=(f"{name}-events",), findings=f"{name}-findings", alerts=f"{name}-alerts", rejects=f"{name}-rejects"
-    )
+    events, *others = (f"{name}-{noun}" for noun in NOUNS)
+    written: dict[str, Any] = dict(zip(NOUNS[1:], others, strict=True))
+    plan = TopicPlan(events=(events,), **written)
     return msgspec.structs.replace(plan, **changes)
 
 
@@ -38,14 +39,15 @@ def described(bootstrap: str, topic: str) -> tuple[int, dict[str, str]]:
 def test_topics_are_created_once_and_then_found(kafka_bootstrap: str) -> None:
     name, client = unique("plan"), {"bootstrap_servers": kafka_bootstrap}
     plan = plan_of(name)
-    names = [f"{name}-{noun}" for noun in ("events", "findings", "alerts", "rejects")]
+    names = [f"{name}-{noun}" for noun in NOUNS]
 
     assert create_topics(client, plan) == [TopicReport(topic, "created") for topic in names]
     assert create_topics(client, plan) == [TopicReport(topic, "exists") for topic in names]
 
     sizes, configs = zip(*(described(kafka_bootstrap, topic) for topic in names), strict=True)
-    assert sizes == (6, 1, 1, 1)
-    assert [int(config["retention.ms"]) // DAY_MS for config in configs] == [7, 30, 90, 30]
+    assert sizes == (6, 1, 1, 1, 1)
+    assert [int(config["retention.ms"]) // DAY_MS for config in configs] == [7, 30, 90, 30, 400]
+    assert configs[4]["cleanup.policy"] == "compact,delete"
     assert configs[0]["message.timestamp.type"] == "LogAppendTime"
 
 
@@ -55,7 +57,7 @@ def test_a_topic_that_differs_is_told_and_left_alone(kafka_bootstrap: str) -> No
 
     reports = create_topics(client, plan_of(name))
 
-    assert [report.state for report in reports] == ["differs", "exists", "exists", "exists"]
+    assert [report.state for report in reports] == ["differs", *["exists"] * 4]
     assert reports[0].differences == (
         "2 partitions, not 6",
         f"retention.ms={DAY_MS}, not {7 * DAY_MS}",
@@ -70,7 +72,7 @@ def test_only_what_is_missing_is_created(kafka_bootstrap: str) -> None:
 
     reports = create_topics(client, plan_of(name, alerts=f"{name}-other"))
 
-    assert [report.state for report in reports] == ["exists", "exists", "created", "exists"]
+    assert [report.state for report in reports] == ["exists", "exists", "created", "exists", "exists"]
 
 
 def test_more_copies_than_brokers_are_refused_with_the_remedy(kafka_bootstrap: str) -> None:

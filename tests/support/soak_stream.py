@@ -3,7 +3,6 @@
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 import msgspec
 from kafka import KafkaProducer, errors
 
-from detector.kafka_open import open_client
+from detector.kafka_open import close_producer, open_client
 from tests.support.simulator.rhythm import Period
 from tests.support.simulator.scenarios import SCENARIOS
 from tests.support.simulator.trail import utc
@@ -48,9 +47,8 @@ def messages(seed: int) -> Iterator[Message]:
 
 
 def _close(producer: KafkaProducer | None, seconds: float) -> None:
-    with suppress(errors.KafkaError):  # a broker that is away; what it did not acknowledge is published again
-        if producer is not None:
-            producer.close(seconds)
+    if producer is not None:  # what a broker that is away did not acknowledge is published again
+        close_producer(producer, seconds)
 
 
 class Load(threading.Thread):

@@ -1,0 +1,177 @@
+"""What the benchmarks of the running service share: a real broker, the mix in a topic, the service over it."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import yaml
+
+from deploy.kafka.broker import Broker
+from detector.events import Event
+from detector.produce import produce
+from detector.publishing import key_of
+from tests.bench.stream import days_of
+from tests.support.kafka import new_topic
+from tests.support.service import Deployment, Running
+
+BYTES: Final = 600
+"""What an event is filled up to, as JSON: agents' logs say more than the simulator's."""
+
+EVERY: Final = 0.2
+"""Seconds between two looks at a process's metrics: each costs it a few milliseconds."""
+
+PATIENCE: Final = 600.0
+_FILLING: Final = "agent-runtime/4.2.1 (linux; x86_64) tools/2026.3 region/eu-north-1 deployment/blue "
+
+
+class Size(NamedTuple):
+    """How much is measured: of principals, of their days, of partitions; and how often."""
+
+    principals: int
+    days: int
+    partitions: int
+    repetitions: int
+
+
+FULL: Final = Size(1_000, 9, 12, 5)
+QUICK: Final = Size(100, 2, 4, 2)
+
+
+class Ground(NamedTuple):
+    """A broker with the mix in `topic` (lz4 batches), the same as NDJSON in `file`, and a folder for what comes."""
+
+    bootstrap: str
+    topic: str
+    file: Path
+    messages: int
+    partitions: int
+    folder: Path
+
+
+class Sample(NamedTuple):
+    """So many messages were done at a time (seconds, steady)."""
+
+    at: float
+    done: float
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Messages a second: the median of repetitions, and the spread from worst to best."""
+
+    median: float
+    worst: float
+    best: float
+
+    @classmethod
+    def of(cls, rates: Sequence[float]) -> "Rate":
+        """The rate that repetitions came to.
+
+        >>> Rate.of([3.0, 1.0, 2.0])
+        Rate(median=2.0, worst=1.0, best=3.0)
+        """
+        ordered = sorted(rates)
+        middle = len(ordered) // 2
+        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return cls(round(median, 1), round(ordered[0], 1), round(ordered[-1], 1))
+
+
+def filled(event: Event) -> bytes:
+    """The event as JSON of about `BYTES` bytes, with more about its client in its attributes."""
+    plain = msgspec.json.encode(event)
+    missing = BYTES - len(plain) - 40
+    if missing <= 0:
+        return plain
+    more = (_FILLING * (missing // len(_FILLING) + 1))[:missing]
+    return msgspec.json.encode(msgspec.structs.replace(event, attributes={**event.attributes, "client": more}))
+
+
+@contextmanager
+def ground(size: Size) -> Iterator[Ground]:
+    """Start a broker and load the mix into a topic of it; all is gone at the end.
+
+    Raises:
+        MissingTool: No Java or no Maven.
+        RuntimeError: Not everything was published.
+    """
+    messages = [filled(event) for event in days_of(size.principals, 0, size.days)]
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, Broker() as broker:
+        folder = Path(name)
+        file = folder / "mix.ndjson"
+        file.write_bytes(b"\n".join(messages) + b"\n")
+        topic = loaded(broker.bootstrap, messages, size.partitions)
+        yield Ground(broker.bootstrap, topic, file, len(messages), size.partitions, folder)
+
+
+def loaded(bootstrap: str, messages: Sequence[bytes], partitions: int) -> str:
+    """A new topic with these messages, in lz4 batches, keyed by their principals."""
+    topic = new_topic(bootstrap, "bench", partitions=partitions, configs={"message.timestamp.type": "LogAppendTime"})
+    done = produce({"bootstrap_servers": [bootstrap]}, topic, messages, key_of=key_of)
+    if done.failed:
+        raise RuntimeError(f"{done.failed} messages could not be published: {dict(done.errors)}")
+    return topic
+
+
+def deployment(ground: Ground, name: str, *, events: str | None = None, **settings: Any) -> Deployment:
+    """The service's configuration in a folder of its own, its topics made; it reads `events`, or a new topic."""
+    folder = ground.folder / name
+    folder.mkdir()
+    made = Deployment(ground.bootstrap, folder, **settings)
+    configured = yaml.safe_load(made.config.read_text())
+    del configured["kafka"]["instance_id"]
+    if events is not None:
+        made.topics["events"] = configured["kafka"]["topics"]["events"] = events
+    made.config.write_text(yaml.safe_dump(configured))
+    made.command("topics", "--partitions", str(ground.partitions))
+    return made
+
+
+def done(running: Running) -> float:
+    """Messages that the process has scored so far."""
+    return running.metric("detector_events_verdict_total")
+
+
+def watched(look: Callable[[], float], total: int, running: Running | None = None) -> list[Sample]:
+    """How far it was, from before its first message until all are done.
+
+    Raises:
+        RuntimeError: The process ended, or was not done after ten minutes.
+    """
+    samples = [Sample(time.monotonic(), look())]
+    limit = samples[0].at + PATIENCE
+    while samples[-1].done < total:
+        if running is not None and running.process.poll() is not None:
+            raise RuntimeError(f"the service ended: {running.log[-2000:]}")
+        if samples[-1].at > limit:
+            raise RuntimeError(f"{samples[-1].done:.0f} of {total} messages were done in {PATIENCE:.0f} s")
+        time.sleep(EVERY)
+        samples.append(Sample(time.monotonic(), look()))
+    return samples
+
+
+def rates(samples: Sequence[Sample], parts: int, skip: float = 0.1) -> list[float]:
+    """Messages a second over so many equal parts of the messages; what comes before `skip` of them is warming up.
+
+    >>> rates([Sample(0, 0), Sample(1, 10), Sample(2, 30), Sample(3, 50)], 2, skip=0.2)
+    [20.0, 20.0]
+    """
+    first, last = samples[0].done, samples[-1].done
+    begin = first + skip * (last - first)
+    marks = [begin + (last - begin) * part / parts for part in range(parts + 1)]
+    times = [_when(samples, mark) for mark in marks]
+    return [(marks[part + 1] - marks[part]) / max(times[part + 1] - times[part], 1e-9) for part in range(parts)]
+
+
+def _when(samples: Iterable[Sample], mark: float) -> float:
+    """When so many were done, on a line between the two looks around it."""
+    before: Sample | None = None
+    for sample in samples:
+        if sample.done >= mark:
+            if before is None or sample.done == before.done:
+                return sample.at
+            return before.at + (sample.at - before.at) * (mark - before.done) / (sample.done - before.done)
+        before = sample
+    raise ValueError(f"{mark:.0f} messages were never done")
