@@ -24,6 +24,8 @@ class Adjustments:
 
     def put(self, adjustment: Adjustment) -> None:
         """Take one in; it replaces the one of the same id."""
+        if self._by_id.get(adjustment.id) == adjustment:
+            return  # the topic is read from its beginning again after trouble
         self._remove(adjustment.id)
         self._by_id[adjustment.id] = adjustment
         subject = adjustment.detector, adjustment.subject

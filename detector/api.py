@@ -9,6 +9,7 @@ import msgspec
 
 from detector.feedback import Feedback, Name, Text, Time, Verdict
 from detector.findings import stable_id
+from detector.signals import UNREADABLE
 
 FEEDBACK_PATH: Final = "/api/feedback"
 
@@ -47,7 +48,7 @@ class FeedbackApi:
             asked = msgspec.json.decode(body, type=_Asked)
             parts = [asked.alert, asked.by, asked.verdict, asked.undoes, asked.reason, asked.until]
             said = Feedback(id=stable_id("v", *map(str, parts)), time=now, **msgspec.structs.asdict(asked))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        except (*UNREADABLE, ValueError) as error:
             return 400, [f"not a verdict: {error}"]
         if said.until is not None and said.until <= now:
             return 400, ["`until` is over already"]

@@ -1,5 +1,6 @@
 """Who may give orders to agents, and who said yes to what: the control events that concern one principal."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final, Literal, Self, get_args
 
@@ -43,9 +44,9 @@ class Issuer(BaseModel):
         return (
             control.action in self.orders
             and actor.kind in self.kinds
-            and _fits(self.ids, actor.id)
-            and _fits(self.roles, actor.role)
-            and _fits(self.agents, control.principal)
+            and fits(self.ids, actor.id)
+            and fits(self.roles, actor.role)
+            and fits(self.agents, control.principal)
         )
 
 
@@ -82,12 +83,13 @@ class ControlSettings(BaseModel):
         if by is None or not self.issuers:
             return True
         return any(
-            issuer.ids and "approve" in issuer.orders and _fits(issuer.ids, by) and _fits(issuer.agents, act.principal)
+            issuer.ids and "approve" in issuer.orders and fits(issuer.ids, by) and fits(issuer.agents, act.principal)
             for issuer in self.issuers
         )
 
 
-def _fits(patterns: tuple[str, ...], name: str) -> bool:
+def fits(patterns: Sequence[str], name: str) -> bool:
+    """Whether a name fits one of the patterns (those of file names), or there are none."""
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -115,6 +115,15 @@ class Store(Section):
     )
     retention: Retention = Field(Retention(), description="How long rows are kept; a legal hold keeps them longer.")
 
+    @property
+    def secret(self) -> str | None:
+        """The password, looked up now; None if there is none.
+
+        Raises:
+            ConfigError: It is not where it should be.
+        """
+        return self.password.reveal() if self.password is not None else None
+
     @field_validator("url")
     @classmethod
     def _no_password_in_it(cls, url: str | None) -> str | None:

@@ -41,8 +41,7 @@ def open_store(config: Config) -> Store | None:
 
 def opened(url: str, config: Config) -> Store:
     """The store at a URL, its schema, retention and holds up to date; raises as `open_store`."""
-    password = config.store.password.reveal() if config.store.password is not None else None
-    store = connect(url, password=password, ca_cert=config.store.ca_file)
+    store = connect(url, password=config.store.secret, ca_cert=config.store.ca_file)
     try:
         for migration in migrate(store, cluster=config.store.cluster):
             log.info("store_migrated", version=migration.version, name=migration.name)

@@ -16,12 +16,12 @@ than the one that was judged; and what is covered is not learnt as normal. Nobod
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeGuard
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from detector.approvals import fits
 from detector.findings import Finding, stable_id
 from detector.severity import Severity, at_least
 
@@ -30,9 +30,6 @@ Verdict = Literal["true", "false", "benign"]
 # After which a verdict takes effect, in event time: by then every worker knows it, so that all of them judge the same
 # events by it, as far as the clocks of agents and people agree.
 DELAY: Final = timedelta(seconds=60)
-
-# Seconds after which a detector speaks again of what a verdict covers: whatever has grown beyond it is told by then.
-AGAIN: Final = 60.0
 
 # How far the clock of whoever takes a verdict may be from that of Kafka, in seconds.
 CLOCKS_APART: Final = 86400.0
@@ -67,7 +64,7 @@ class FeedbackSettings(BaseModel):
 
     def allows(self, by: str) -> bool:
         """Whether a verdict of this person counts."""
-        return not self.operators or any(fnmatchcase(by, pattern) for pattern in self.operators)
+        return fits(self.operators, by)
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
@@ -228,18 +225,6 @@ def adjustments(
             **whom,
         )
     return list(made.values())[:MOST]
-
-
-def silent_from(finding: Finding, now: float, repeat_after: float) -> float:
-    """When a detector's silence about what it found begins: what a verdict covers hides little of what follows.
-
-    Args:
-        finding: What was found.
-        now: Its time, in unix seconds.
-        repeat_after: Seconds for which the detector is silent about what was told.
-    """
-    covered = finding.suppressed is not None and finding.suppressed.startswith("verdict:")
-    return now - repeat_after + AGAIN if covered else now
 
 
 def _terms(detector: str, settings: FeedbackSettings) -> Terms:

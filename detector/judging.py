@@ -49,8 +49,7 @@ def check_against(config: Config, feedback: Feedback) -> None:
         raise FeedbackError(f"{feedback.by} is none of those who may judge alerts (`feedback.operators`)")
     if config.store.url is None:
         return
-    password = config.store.password.reveal() if config.store.password is not None else None
-    with open_to_ask(config.store.url, password=password, ca_cert=config.store.ca_file) as store:
+    with open_to_ask(config.store.url, password=config.store.secret, ca_cert=config.store.ca_file) as store:
         rows = store.client.query(
             "SELECT principals, resolution FROM alerts_current WHERE id = {alert:String}",
             parameters={"alert": feedback.alert},

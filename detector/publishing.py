@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from detector.signals import UNREADABLE
 from detector.sources.files import read_records
 
 
@@ -63,5 +64,5 @@ def time_of(message: bytes) -> float | None:
 def _head(message: bytes) -> _Head | None:
     try:
         return _HEAD.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -17,6 +17,9 @@ TICK_KEY: Final = b"tick"
 
 _FINDING: Final = msgspec.json.Decoder(Finding)
 _TAGGED: Final[msgspec.json.Decoder[Tick | Feedback]] = msgspec.json.Decoder(Tick | Feedback)
+# What msgspec raises for bytes that are no JSON of the wanted shape, or no text, or nested beyond reading.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _ENCODER: Final = msgspec.json.Encoder()
 
 

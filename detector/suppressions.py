@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Final, Literal, Self, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from detector.adjustments import Adjustments
+from detector.approvals import fits
 from detector.destinations import Zones
 from detector.events import Event
 from detector.findings import Finding
@@ -19,6 +19,9 @@ KINDS: Final[tuple[SuppressionKind, ...]] = get_args(SuppressionKind)
 
 # Detectors whose findings are about nothing but the endpoint that they name.
 OF_ENDPOINTS: Final = frozenset({"new_endpoint"})
+# Seconds after which a detector speaks again of what a verdict covers: whatever has grown beyond it is told by then.
+AGAIN: Final = 60.0
+
 _PATTERNS: Final = ("detectors", "rules", "principals", "roles", "entities")
 
 
@@ -78,7 +81,7 @@ class Mute(BaseModel):
 
 
 def _fits(patterns: Sequence[str], names: Iterable[str]) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    return not patterns or any(fits(patterns, name) for name in names)
 
 
 class Suppressions:
@@ -139,6 +142,18 @@ def is_accepted(finding: Finding) -> bool:
     A mute or a verdict accepts nothing: what it covers is not learnt as normal, and is told again when it has ended.
     """
     return finding.suppressed is not None and kind_of(finding.suppressed) == "approved"
+
+
+def silent_from(finding: Finding, now: float, repeat_after: float) -> float:
+    """When a detector's silence about what it found begins: what a verdict covers hides little of what follows.
+
+    Args:
+        finding: What was found.
+        now: Its time, in unix seconds.
+        repeat_after: Seconds for which the detector is silent about what was told.
+    """
+    covered = finding.suppressed is not None and kind_of(finding.suppressed) == "verdict"
+    return now - repeat_after + AGAIN if covered else now
 
 
 def expired(mutes: Iterable[Mute], now: datetime) -> list[Mute]:

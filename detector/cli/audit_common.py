@@ -65,8 +65,7 @@ def asked(store: str | None, config: Path | None) -> Iterator[Store]:
             "no store to ask: give --store, or --config with store.url in it "
             "(that of the demo is chdb://./var/demo/store)"
         )
-    password = settings.store.password.reveal() if settings.store.password is not None else None
-    with open_to_ask(settings.store.url, password=password, ca_cert=settings.store.ca_file) as opened:
+    with open_to_ask(settings.store.url, password=settings.store.secret, ca_cert=settings.store.ca_file) as opened:
         yield opened
 
 

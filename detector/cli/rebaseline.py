@@ -1,7 +1,6 @@
 """Command: rebaseline."""
 
 import logging
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -48,7 +47,7 @@ def rebaseline(
     log_to_stderr(logging.WARNING)
     _check_names(detector or [])
     settings = load(config)
-    by, now = by or whoami(), datetime.fromtimestamp(time.time(), UTC)
+    by, now = by or whoami(), datetime.now(UTC)
     order = Event(
         id=stable_id("o", principal, by, now.isoformat()),
         time=now,

@@ -10,8 +10,8 @@ from pydantic import Field
 from detector.activity import BY_NAME, HOUR, Activity
 from detector.detectors.base import OWASP_AGENTIC, Context, Detector, DetectorSettings, Example, sample
 from detector.events import KINDS, Actor, Event, Target
-from detector.feedback import silent_from
 from detector.findings import Finding
+from detector.suppressions import silent_from
 from detector.wording import number, plural, probability
 from models.base import log10_surprise
 from models.sequence import Contexts

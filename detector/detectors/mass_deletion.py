@@ -11,9 +11,9 @@ from detector.detectors.familiar import Familiar, days_before, kin_of, others_fl
 from detector.detectors.holdings import Loss, act_of, lost
 from detector.detectors.rating import rated, told_of
 from detector.events import Actor, Approval, Event, Target
-from detector.feedback import silent_from
 from detector.findings import Finding
 from detector.severity import Severity
+from detector.suppressions import silent_from
 from detector.wording import duration, number, plural, probability
 from models.base import log10_surprise
 from models.sums import DecayedSums, Judgement, RateParams

@@ -18,8 +18,8 @@ from detector.detectors.base import (
 )
 from detector.detectors.flows import HOUR, Channel, Flows, amounts, closed_hours
 from detector.events import Actor, Destination, Event
-from detector.feedback import silent_from
 from detector.findings import Finding
+from detector.suppressions import silent_from
 from detector.wording import duration, number, plural, probability, size
 from models.base import log10_surprise
 from models.rate import Judgement, RateParams

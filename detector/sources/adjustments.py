@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from detector.feedback import Adjustment
 from detector.kafka_open import open_client
+from detector.signals import UNREADABLE
 
 log = structlog.get_logger(__name__)
 
@@ -87,5 +88,5 @@ class AdjustmentsReader(threading.Thread):
             for record in records:
                 try:
                     self._put(msgspec.json.decode(record.value or b"", type=Adjustment))
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                except UNREADABLE as error:
                     log.warning("adjustment_not_understood", offset=record.offset, why=str(error))

@@ -410,3 +410,10 @@ def test_what_grows_beyond_a_covered_amount_is_told_within_minutes() -> None:
     assert found(24.0 * 12 + 3 + 0.5 / 60, 100) == [], "it does not say the same each second"
     (more,) = found(24.0 * 12 + 3 + 2.0 / 60, 480_000_000)
     assert more.suppressed is None
+
+
+def test_what_is_read_again_takes_no_more_memory() -> None:
+    held, one = Adjustments(), adjustments(said(), [a for a in [adjustable(endpoint())] if a])[0]
+    for _ in range(100):
+        held.put(one)
+    assert (len(held), len(held._by_end)) == (1, 1)
