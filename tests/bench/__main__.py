@@ -16,13 +16,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=7, help="of each measurement of decoding")
     parser.add_argument("--quick", action="store_true", help="small, to see that it works; the numbers say little")
+    parser.add_argument("--million", action="store_true", help="backtest a million events, not a tenth (half an hour)")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", default=[*SECTIONS],
                         help=f"some of: {', '.join(SECTIONS)}")  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the numbers there")
     parser.add_argument("--results", type=Path, nargs="?", const=results.FOLDER, metavar="FOLDER",
                         help=f"write {results.PAGE} and {results.CHART} there (default: here)")  # fmt: skip
     chosen = parser.parse_args()
-    with Run(quick=chosen.quick, repetitions=chosen.repetitions) as run:
+    with Run(quick=chosen.quick, repetitions=chosen.repetitions, million=chosen.million) as run:
         for name in chosen.only:
             began = time.monotonic()
             table = run.table(name)

@@ -36,6 +36,7 @@ _TITLES: Final = {
     "workers": "Several workers",
     "peers": "Others at comparable work",
     "growth": "Many principals, and files",
+    "backtest": "Trying a configuration on stored history",
 }
 _OURS, _OTHERS = "#1f5fa8", "#9aa5b1"
 

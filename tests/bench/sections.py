@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from deploy.kafka.install import MissingTool
-from tests.bench import audit, bare, compared, decoding, growth, latency, live, pipeline, scoring, workers
+from tests.bench import audit, bare, compared, decoding, growth, history, latency, live, pipeline, scoring, workers
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -28,10 +28,11 @@ class Run:
     Args:
         quick: Small, to see that it works.
         repetitions: Of what takes least, decoding; the others have their own.
+        million: Whether so many events are tried on, instead of a tenth.
     """
 
-    def __init__(self, *, quick: bool, repetitions: int) -> None:
-        self.quick, self.repetitions = quick, repetitions
+    def __init__(self, *, quick: bool, repetitions: int, million: bool = False) -> None:
+        self.quick, self.repetitions, self.million = quick, repetitions, million
         self.found: dict[str, Any] = {}
         self.size = live.QUICK if quick else live.FULL
         self._stack = ExitStack()
@@ -97,6 +98,12 @@ def _latency(run: Run) -> latency.Latencies:
     return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 9.0, 110))
 
 
+def _backtest(run: Run) -> history.History:
+    if run.quick:
+        return history.measure(60, 2, 1)
+    return history.measure() if run.million else history.measure(history.PRINCIPALS // 10, history.DAYS)
+
+
 def _plain(measure: Callable[[Run], Any], table: Callable[[Any], str]) -> Section:
     return Section(measure, lambda _, found: table(found))
 
@@ -122,4 +129,5 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "growth": _plain(
         lambda run: growth.measure(100, (1, 3), 1, 2, huge=False) if run.quick else growth.measure(), growth.table
     ),
+    "backtest": _plain(_backtest, history.table),
 }

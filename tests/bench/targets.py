@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from tests.bench.bare import Bare
 from tests.bench.compared import Peer
 from tests.bench.growth import Growth
+from tests.bench.history import History
 from tests.bench.latency import NEVER, Latencies, Level
 from tests.bench.pipeline import Pipeline
 from tests.bench.scoring import ScoringCosts
@@ -48,6 +49,9 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
         told += _peers(_listed(found.get("peers")), pipe)
     if isinstance(found.get("growth"), Growth):
         told += _growth(found["growth"])
+    if isinstance(found.get("backtest"), History):
+        what = f"a configuration of a backtest of {found['backtest'].events:,} stored events"
+        told.append(_most(what, 1.3, found["backtest"].cpu_ratio, "times their replay"))
     return told
 
 

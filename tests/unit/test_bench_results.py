@@ -13,6 +13,7 @@ from tests.bench.bare import Bare
 from tests.bench.compared import Peer
 from tests.bench.decoding import Cost as DecodingCost
 from tests.bench.growth import Growth, Held
+from tests.bench.history import History, Spent
 from tests.bench.latency import NEVER, OFTEN, Latencies, Level
 from tests.bench.latency import table as latency_table
 from tests.bench.live import Rate
@@ -64,13 +65,14 @@ def measured(*, fast: bool) -> dict[str, Any]:
             [Held(100_000, 1.0, 4_000.0 if fast else 5_000.0, 5_500.0, 590.0 if fast else 610.0, rate(9.0))],
             rate(81_000.0 if fast else 79_000.0),
         ),
+        "backtest": History(9, Spent(9.0, 9.0), Spent(9.0, 9.0), 1.2 if fast else 1.4, 1.0, 3),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_each_target_is_met_or_not(fast: bool) -> None:
     told = targets.targets(measured(fast=fast))
-    assert len(told) == 17
+    assert len(told) == 18
     assert [one for one in told if one.met is not fast] == []
 
 
@@ -101,7 +103,7 @@ def test_the_page_has_every_section_and_a_chart(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "2026-03-02" in text
     assert "quick" not in text
-    assert text.count("**not met**") == 17
+    assert text.count("**not met**") == 18
     assert chart.read_bytes().startswith(b"\x89PNG")
 
 
