@@ -314,4 +314,10 @@ class Correlator:
             self.judgements.restore(data["judgements"])
         self._seen = dict.fromkeys(data["seen"])
         self._by_key = dict(data["keys"])
-        self._deadlines = [(time, incident_id) for time, incident_id in data["deadlines"]]
+        # By this window, which may be shorter than the one they were set by; `_end_if_quiet` puts off what is early.
+        self._deadlines = [
+            (min(time, held.quiet_at or held.last_at + self._settings.window), incident_id)
+            for time, incident_id in data["deadlines"]
+            if (held := self._incidents.get(incident_id)) is not None
+        ]
+        heapq.heapify(self._deadlines)

@@ -201,3 +201,17 @@ def test_a_restored_correlator_goes_on_the_same() -> None:
         second.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot())))
         found += run(second, *story[cut:]) + second.advance(at(10_000)).alerts
         assert found == expected
+
+
+def test_a_shorter_window_ends_what_was_opened_under_a_longer_one() -> None:
+    """And a longer one ends nothing sooner than itself."""
+    before = correlator(window=2 * HOUR)
+    assert run(before, finding(0))
+    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(before.snapshot()))
+    spans = ((600.0, 540.0, 660.0), (7200.0, 7140.0, 7260.0), (10_800.0, 9000.0, 10_860.0))
+    for window, still, over in spans:
+        after = correlator(window=window)
+        after.restore(saved)
+        assert after.advance(at(still)).alerts == []
+        (ended,) = after.advance(at(over)).alerts
+        assert (ended.status, ended.updated_at) == ("resolved", START + timedelta(seconds=window))
