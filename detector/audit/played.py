@@ -71,7 +71,7 @@ def play(store: Store, event: dict[str, Any], config: Config, most: int) -> Play
     if scope is None:
         raise AuditError(f"{event['principal']} alone has {number(past['principal'])} events before it: allow --limit")
     played = Played(scope, None, [], {}, {})
-    witness = Witness(assembly.detectors(config))
+    witness = Witness(assembly.detectors(config), config.overrides)
     scoring = assembly.scoring(config, witness.behind, before=[witness.before])
     pipeline = Pipeline(scoring, assembly.correlator(config), assembly.attention(config))
     place = tuple(event[name] for name in ("topic", "partition", "offset", "index"))

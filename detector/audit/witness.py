@@ -14,6 +14,8 @@ from detector.charter import NOTHING
 from detector.detectors.base import Context, Detector, DetectorSettings, Example
 from detector.events import KINDS, OUTSIDE, Event
 from detector.findings import Finding
+from detector.in_force import Overrides
+from detector.overrides import Override
 from models.base import log10_surprise
 
 
@@ -46,10 +48,12 @@ class Witness:
 
     Args:
         detectors: The real ones, as scoring has them.
+        overrides: What holds for some principals or hours instead, as scoring has them.
     """
 
-    def __init__(self, detectors: Sequence[Detector[Any]]) -> None:
+    def __init__(self, detectors: Sequence[Detector[Any]], overrides: Sequence[Override] = ()) -> None:
         self.detectors = detectors
+        self._overrides = Overrides(overrides, detectors)
         self.looking = False
         self.limits: dict[str, Limit] = {}
         self.noted: list[tuple[str, float]] = []
@@ -59,8 +63,10 @@ class Witness:
 
     def take_down(self, event: Event, context: Context) -> None:
         """Called behind the last detector, before anything is learnt of the event."""
+        in_force = self._overrides.at(context.principal.id, context.principal.role, context.now)
+        running = None if in_force is None else dict(in_force.by_kind[event.kind])
         self.seen = Seen(
-            [judged for detector in self.detectors for judged in self._judged(detector, event, context)],
+            [judged for detector in self.detectors for judged in self._judged(detector, event, context, running)],
             {
                 "known since": context.principal.first_seen,
                 "events before": context.principal.events,
@@ -71,10 +77,17 @@ class Witness:
             },
         )
 
-    def _judged(self, detector: Detector[Any], event: Event, context: Context) -> Iterable[Judged]:
+    def _judged(
+        self, detector: Detector[Any], event: Event, context: Context, running: Mapping[str, Detector[Any]] | None
+    ) -> Iterable[Judged]:
         if event.kind not in detector.kinds:
             yield Judged(detector.name, "no: not its kind of act")
             return
+        if running is not None:
+            if detector.name not in running:
+                yield Judged(detector.name, "no: switched off by an override")
+                return
+            detector = running[detector.name]
         state = context.principal.states.get(detector.name)
         if state is not None and not detector.concerns(event, state, context):
             yield Judged(detector.name, "no: nothing for it to look at")

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from detector import demo
+from detector.audit import why_not
 from detector.audit.answer import AuditError, Span
 from detector.auditing import LinkedStore
 from detector.backtest.known import confirmed
@@ -195,6 +196,30 @@ def test_a_finding_stands_beside_the_limit_that_it_passed(audited: Store) -> Non
     (raised, muted) = _table(told, "otherwise")
     assert raised["way"] == "raise its threshold"
     assert muted["way"] == "mute it"
+
+
+@pytest.mark.parametrize(
+    ("order", "result", "limit"),
+    [
+        ("settings: {external_p: 1.0e-9, inside_p: 1.0e-9, public_p: 1.0e-9}", "below its limit", 9.0),
+        ("threshold: 11", "below its limit", 11.0),
+        ("enabled: false", "", None),
+    ],
+)
+def test_what_an_override_sets_is_what_an_endpoint_is_held_against(
+    audited: Store,  # noqa: F811 - the fixture
+    order: str,
+    result: str,
+    limit: float | None,
+) -> None:
+    (row,) = audited.client.query(
+        "SELECT event_id, principal FROM findings WHERE detector = 'new_endpoint' ORDER BY score, id LIMIT 1"
+    ).result_rows
+    text = f"overrides: [{{name: o, reason: r, principals: [{row[1]}], detectors: [new_endpoint], {order}}}]"
+    told = why_not.answer(audited, row[0], parse(text, "override.yaml"))
+    (judged,) = [each for each in _table(told, "detectors") if each["detector"] == "new_endpoint"]
+    assert (judged["result"], judged["limit"]) == (result, limit)
+    assert judged["asked"] == ("yes" if limit else "no: switched off by an override")
 
 
 def test_an_event_without_findings_says_what_came_nearest(audited: Store) -> None:  # noqa: F811 - the fixture
