@@ -8,6 +8,7 @@ from detector.activity import NAMES
 from detector.adjustments import Adjustments
 from detector.charter import Charters
 from detector.config import Config
+from detector.config_digests import MODEL_SETTING
 from detector.config_versions import short_hash
 from detector.correlation import Correlator
 from detector.decoding import Decoder, DecoderByTopic
@@ -17,6 +18,7 @@ from detector.detectors.base import Detector
 from detector.detectors.forest_challenger import ForestChallenger
 from detector.formats import registry
 from detector.labels import Labels
+from detector.overrides import changes
 from detector.pipeline import Pipeline, about
 from detector.scoring import Scoring
 from detector.suppressions import Suppressions
@@ -65,7 +67,15 @@ def challenger(config: Config) -> Forest | None:
     settings: ForestChallenger.Settings = getattr(config.detectors, ForestChallenger.name)
     if settings.model is None or not settings.enabled:
         return None
-    return model_file.read_compared(settings.model, NAMES, settings.p)
+    return model_file.read_compared(settings.model, NAMES, max(challenged_at(config)), config.files.get(MODEL_SETTING))
+
+
+def challenged_at(config: Config) -> set[float]:
+    """The values of `p` by which the challenger notes: its own, and those that overrides give it, expired or not."""
+    detector = ForestChallenger(getattr(config.detectors, ForestChallenger.name))
+    concerned = (order for order in config.overrides if order.concerns_detector(detector.name))
+    moved = (changes(order, detector).get("p") for order in concerned)
+    return {detector.settings.p, *(p for p in moved if p is not None)}
 
 
 def dormant(config: Config) -> list[Detector[Any]]:

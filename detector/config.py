@@ -1,11 +1,12 @@
 """Settings: what an operator may set, with its default and one line on what it does."""
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, create_model, field_validator, model_validator
 
 from detector import chains
 from detector.approvals import ControlSettings
@@ -256,6 +257,19 @@ class Config(Section):
     alertmanager: Alertmanager | None = Field(None, description="Delivery to Alertmanager; none: off.")
     webhook: Webhook | None = Field(None, description="Delivery by webhook; none: off.")
     metrics: Metrics = Field(Metrics(), description="Prometheus metrics and health.")
+
+    _files: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The SHA-256 of files that settings name, by setting, as they were when the configuration was read."""
+        return self._files
+
+    def with_files(self, files: Mapping[str, str]) -> Self:
+        """The same settings with the digests of such files."""
+        copy = self.model_copy()
+        copy._files = dict(files)
+        return copy
 
     @property
     def read(self) -> tuple[Source, ...]:

@@ -1,8 +1,5 @@
 """What differs between two configurations, and what of it a running service can't take on."""
 
-import hashlib
-from contextlib import suppress
-from pathlib import Path as FilePath
 from typing import Final
 
 from detector.config import Config
@@ -23,24 +20,13 @@ _WITH_A_RESTART: Final[tuple[Path, ...]] = (
 
 
 def differences(before: Config, after: Config) -> list[Path]:
-    """The settings that are not the same in both, in the order of the settings; a list is one setting."""
-    old, new = (dict(leaves(effective(config))) for config in (before, after))
-    return [path for path in {**old, **new} if old.get(path, ...) != new.get(path, ...)]
+    """The settings that are not the same in both, in the order of the settings; a list is one setting.
 
-
-def digests(config: Config) -> dict[Path, str]:
-    """The SHA-256 of each file that settings name and that is judged by: another file may come by the same name.
-
-    One that can't be read has none: who needs it says why.
+    One that names a file is not the same, either, if the file is another.
     """
-    found: dict[Path, str] = {}
-    for name in REGISTRY:
-        settings = getattr(config.detectors, name)
-        model = getattr(settings, "model", None)
-        if model is not None and settings.enabled:
-            with suppress(OSError):
-                found["detectors", name, "model"] = hashlib.sha256(FilePath(model).read_bytes()).hexdigest()
-    return found
+    old, new = (dict(leaves(effective(config))) for config in (before, after))
+    replaced = {name for name in {**before.files, **after.files} if before.files.get(name) != after.files.get(name)}
+    return [path for path in {**old, **new} if old.get(path, ...) != new.get(path, ...) or dotted(path) in replaced]
 
 
 def refusals(changed: list[Path], loaded: Loaded) -> list[str]:

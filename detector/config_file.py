@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from detector import config_environment
 from detector.config import Config
 from detector.config_base import ConfigError
+from detector.config_digests import with_digests
 from detector.config_errors import told
 from detector.config_nodes import compose, find, mark_of, place, plain, put_together
 
@@ -103,6 +104,6 @@ def _root(text: str, name: str) -> yaml.MappingNode:
 def _validated(root: yaml.MappingNode) -> Loaded:
     data = plain(root)
     try:
-        return Loaded(Config.model_validate(data), root)
+        return Loaded(with_digests(Config.model_validate(data)), root)
     except ValidationError as error:
         raise ConfigError(told(error, root)) from None

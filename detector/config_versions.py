@@ -24,9 +24,11 @@ def body(config: Config) -> str:
     """The effective configuration as canonical JSON: sorted keys, no white space, UTF-8.
 
     What tells one process from the others of its group is left out (`kafka.instance_id`, and where `metrics` are
-    served): they all judge by one configuration.
+    served): they all judge by one configuration. `files` are the digests of those that settings name, if any do.
     """
     plain = effective(config)
+    if config.files:
+        plain["files"] = dict(config.files)
     del plain["kafka"]["instance_id"], plain["metrics"]["address"], plain["metrics"]["port"]
     return msgspec.json.encode(plain, order="sorted").decode()
 

@@ -134,13 +134,21 @@ def read_carded(path: str | Path, names: tuple[str, ...]) -> tuple[Forest, bytes
     return _load(path, data, names), data, card
 
 
-def read_compared(path: str | Path, names: tuple[str, ...], p: float) -> Forest:
+def read_compared(path: str | Path, names: tuple[str, ...], p: float, sha256: str | None = None) -> Forest:
     """The forest in a file, if its card says how it compares with the running detectors at `p`, or a greater one.
 
+    Args:
+        path: The file.
+        names: The features that the forest must have been trained on.
+        p: The greatest tail probability that anybody is noted by.
+        sha256: The file's digest as it was when the configuration was read, if it was.
+
     Raises:
-        ModelError: As `read_carded`; or it was not compared.
+        ModelError: As `read_carded`; or it was not compared, or another file came in the meantime.
     """
     data = _bytes(path)
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"the model {path} was replaced while it was read: try again, once it is all there")
     _, card = _card(path, data)
     most = max((level.p for level in card.comparison.levels), default=0.0) if card.comparison is not None else 0.0
     if p > most:

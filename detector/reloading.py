@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import structlog
@@ -16,11 +16,10 @@ from detector import assembly
 from detector.adjustments import Adjustments
 from detector.config import Config
 from detector.config_base import ConfigError, Secret
-from detector.config_changes import differences, digests, refusals
+from detector.config_changes import differences, refusals
 from detector.config_file import read
 from detector.config_paths import dotted
 from detector.config_versions import config_version, short_hash
-from detector.config_watch import FileWatch
 from detector.correlate_stage import CorrelateStage
 from detector.findings import stable_id
 from detector.metrics import Metrics
@@ -93,7 +92,6 @@ class Reloader:
         self._clock = clock
         self._patience = patience
         self._alone = threading.Lock()
-        self._models = digests(config)
         self._switch: Switch | None = None
         self._ended: Reloaded | None = None
 
@@ -130,10 +128,10 @@ class Reloader:
 
     def _reload(self, by: Trigger) -> "Reloaded | Switch":
         loaded = read(self._path, os.environ)
-        models, changed = digests(loaded.config), differences(self.config, loaded.config)
-        changed += [path for path, digest in models.items() if self._models.get(path) != digest and path not in changed]
+        changed = differences(self.config, loaded.config)
         if refused := refusals(changed, loaded):
             return Reloaded("failed", refused)
+        held = loaded.config.files
         warnings = [f"warning: {why}; a restart would miss it" for why in _unreadable(loaded.config)]
         if warnings:
             log.warning("config_secrets_unreadable", why=warnings)
@@ -145,10 +143,10 @@ class Reloader:
             if failure is not None:
                 done = Reloaded("failed", [f"{type(failure).__name__}: {failure}"])
             else:
-                names, self._models = [dotted(path) for path in changed], models
+                names = [dotted(path) for path in changed]
                 self._tell(loaded.config, names, by)
                 said = f"{short_hash(loaded.config)} is in force; {plural(len(names), 'setting')} changed"
-                files = [f"{dotted(path)} is the file of SHA-256 {models[path]}" for path in changed if path in models]
+                files = [f"{name} is the file of SHA-256 {held[name]}" for name in names if name in held]
                 done = Reloaded("changed", [f"{said}: {', '.join(names)}", *files, *warnings])
             self._ended = self._count(done, by)
 
@@ -209,13 +207,20 @@ def _unreadable(section: Any) -> Iterator[str]:
             yield from _unreadable(getattr(section, name))
 
 
+class Watch(Protocol):
+    """Looks at files from time to time."""
+
+    def changed(self) -> bool:
+        """Whether there is something new; said once."""
+
+
 class ReloadLoop(threading.Thread):
     """Reloads when it is told to, and when the files have changed.
 
     Args:
         reload: Does it.
         stop: Ends the loop.
-        watch: The files to look at; None to look at none.
+        watches: What looks at the files.
         every: Seconds between two looks.
     """
 
@@ -223,13 +228,13 @@ class ReloadLoop(threading.Thread):
         self,
         reload: Callable[[Trigger], Reloaded],
         stop: threading.Event,
-        watch: FileWatch | None = None,
+        watches: Sequence[Watch] = (),
         every: float = LOOK_SECONDS,
     ) -> None:
         super().__init__(name="reload", daemon=True)
         self._reload = reload
         self._stop_wanted = stop
-        self._watch = watch
+        self._watches = watches
         self._every = every
         self._asked = threading.Event()
 
@@ -244,9 +249,13 @@ class ReloadLoop(threading.Thread):
             if self._asked.wait(self._every):
                 self._asked.clear()
                 by: Trigger = "signal"
-            elif pending or (self._watch is not None and self._watch.changed()):
+            elif self._changed() or pending:
                 by = "file"
             else:
                 continue
             # What is asked for while a reload is under way is asked for again until it is heard.
             pending = self._reload(by).outcome == "pending"
+
+    def _changed(self) -> bool:
+        looks = [watch.changed() for watch in self._watches]  # each of them, as they look from time to time
+        return any(looks)

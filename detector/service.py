@@ -20,6 +20,7 @@ from detector.alerts import Alert
 from detector.api import FEEDBACK_PATH, FeedbackApi
 from detector.checkpoints import CheckpointStore
 from detector.config import Config
+from detector.config_digests import ModelWatch
 from detector.config_watch import FileWatch
 from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY as DETECTORS
@@ -126,7 +127,8 @@ class Service:
         self._stored = Stored(self._store, patience.store)
         self._stages = [self._stage(name) for name in self._names]
         self._reloader = Reloader(config, path, self._stages, adjustments=self._adjustments, metrics=self.metrics)
-        self._reloads = ReloadLoop(self._reloader.reload, self._stop, watch, patience.look)
+        watches = () if watch is None else (watch, ModelWatch(lambda: self._reloader.config))
+        self._reloads = ReloadLoop(self._reloader.reload, self._stop, watches, patience.look)
         self.metrics.set_reload(worked=True, now=time.time())
         self.metrics.checkpoint_age.set_function(self._checkpoint_age)
         self.metrics.adjustments.set_function(lambda: len(self._adjustments))

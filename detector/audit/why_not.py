@@ -19,6 +19,7 @@ from detector.audit.played import Played, play
 from detector.audit.why import findings_table
 from detector.audit.witness import Judged
 from detector.config import Config
+from detector.config_digests import revived
 from detector.findings import Finding
 from detector.severity import at_least
 from detector.store.client import Store
@@ -136,7 +137,9 @@ def _in_force(store: Store, event: dict[str, Any], found: list[dict[str, Any]]) 
     if named is None and row["first_seen"] > event["received_at"]:
         how = "the first that the store holds, later than the event"
     try:
-        return Config.model_validate_json(row["body"]), f"{row['config']} ({how}, since {iso(row['first_seen'])})"
+        config, replaced = revived(row["body"])
+        since = f"{row['config']} ({how}, since {iso(row['first_seen'])})"
+        return config, f"{since}; of {', '.join(replaced)} the file is another by now" if replaced else since
     except ValidationError as error:
         first = error.errors()[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

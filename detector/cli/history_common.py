@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,6 +19,7 @@ from detector.backtest.workers import interruptible
 from detector.cli.audit_common import asked
 from detector.config import Config
 from detector.config_base import ConfigError
+from detector.config_digests import revived
 from detector.config_file import load
 from detector.history.files import from_files
 from detector.history.rows import Row
@@ -140,14 +141,12 @@ def _topics(store: Store, config: Config, span: Span, names: Sequence[str] | Non
 
 def _in_force(store: Store) -> tuple[Config, str] | None:
     """The configuration that wrote to the store last, if it is one of this program's."""
-    found = records(store.client.query(_LAST_CONFIG))
-    try:
-        return next(
-            (Config.model_validate_json(row["body"]), f"{row['config']}, in force since {iso(row['first_seen'])}")
-            for row in found
-        )
-    except (StopIteration, ValueError):
-        return None
+    for row in records(store.client.query(_LAST_CONFIG)):
+        with suppress(ValueError):
+            config, replaced = revived(row["body"])
+            others = f", with the present file of {', '.join(replaced)}" if replaced else ""
+            return config, f"{row['config']}, in force since {iso(row['first_seen'])}{others}"
+    return None
 
 
 @contextmanager

@@ -94,8 +94,9 @@ class Beside:
         self._config = config
         self._own = _challenger(config)
         self._decoders = Decoders(config, format_name)
+        levels = sorted({*assembly.challenged_at(config), *LEVELS})
         fixed = {each.name for each in config.overrides if each.threshold is not None or "p" in each.settings}
-        self._heard = [_Heard(p, self._own.repeat_after, fixed) for p in sorted({self._own.p, *LEVELS})]
+        self._heard = [_Heard(p, self._own.repeat_after, fixed) for p in levels]
         self._scoring = assembly.scoring(_always_heard(config, self._heard[-1].p), forest=forest)
         self._open: set[tuple[str, int]] = set()
         self._held_out_from = held_out_from
@@ -158,7 +159,7 @@ class Beside:
         levels = tuple(_level(heard, flagged, (last - first) / 24.0) for heard in self._heard)
         own = next(level for level in levels if level.p == self._own.p)
         return Comparison(
-            config=short_hash(self._config),
+            config=short_hash(self._config.with_files({})),  # whatever model stood in the forest's place
             detectors=tuple(name for name in REGISTRY if self._runs(name)),
             p=self._own.p,
             repeat_after=self._own.repeat_after,

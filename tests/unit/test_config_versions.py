@@ -11,10 +11,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from detector import VERSION, assembly
 from detector.alerts import Alert
 from detector.config import Config
+from detector.config_changes import differences
+from detector.config_digests import MODEL_SETTING, ModelWatch, revived
+from detector.config_file import load
+from detector.config_paths import dotted
 from detector.config_versions import SHORT, body, config_version, short_hash
 from detector.exposure_versions import ExposureVersion
 from detector.findings import Finding
@@ -162,3 +167,61 @@ def test_the_hash_is_the_same_in_every_process() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(hashes) == 1, hashes
+
+
+def named(folder: Path, model: bytes | None = b"one") -> Path:
+    """A file of configuration that names a model, and the model."""
+    if model is not None:
+        (folder / "m.skops").write_bytes(model)
+    file = folder / "detector.yaml"
+    file.write_text(f"detectors: {{forest_challenger: {{model: {folder / 'm.skops'}}}}}")
+    return file
+
+
+def test_another_model_by_the_same_name_is_another_version(tmp_path: Path) -> None:
+    one = load(named(tmp_path))
+    again, two = load(named(tmp_path)), load(named(tmp_path, b"two"))
+    assert short_hash(one) == short_hash(again) != short_hash(two)
+    assert msgspec.json.decode(body(two))["files"] == {MODEL_SETTING: hashlib.sha256(b"two").hexdigest()}
+    assert [dotted(path) for path in differences(one, two)] == [MODEL_SETTING]
+    assert differences(one, again) == []
+    assert short_hash(two.model_copy(update={"overrides": ()})) == short_hash(two), "a copy names it, too"
+    assert "files" not in msgspec.json.decode(body(Config())), "most have none"
+
+
+def test_a_stored_version_is_revived_with_the_files_of_today(tmp_path: Path) -> None:
+    one = load(named(tmp_path))
+    stored = body(one)
+    assert revived(stored) == (one, [])
+    assert short_hash(revived(stored).config) == short_hash(one)
+    two = load(named(tmp_path, b"two"))
+    assert revived(stored) == (two, [MODEL_SETTING])
+    assert revived(body(Config())) == (Config(), [])
+    for wrong in ("{", '"text"', '{"nothing": 1}'):
+        with pytest.raises(ValidationError):
+            revived(wrong)
+
+
+def test_a_model_is_watched_by_what_is_in_it(tmp_path: Path) -> None:
+    in_force = load(named(tmp_path))
+    watch = ModelWatch(lambda: in_force)
+    model = tmp_path / "m.skops"
+    assert [watch.changed() for _ in range(3)] == [False, False, False]
+    model.write_bytes(b"tw")
+    assert watch.changed() is False, "somebody may still be at it"
+    model.write_bytes(b"two")
+    assert [watch.changed() for _ in range(3)] == [False, True, False], "once, though nobody took it"
+    in_force = load(named(tmp_path, None))
+    assert [watch.changed() for _ in range(3)] == [False, False, False], "it is in force"
+    model.write_bytes(b"three")
+    model.write_bytes(b"two")
+    assert [watch.changed() for _ in range(3)] == [False, False, False], "as it was"
+    model.unlink()
+    assert [watch.changed() for _ in range(3)] == [False, True, False]
+
+
+def test_a_model_that_came_before_the_first_look_is_seen(tmp_path: Path) -> None:
+    in_force = load(named(tmp_path))
+    named(tmp_path, b"two")
+    watch = ModelWatch(lambda: in_force)
+    assert [watch.changed() for _ in range(3)] == [False, True, False]

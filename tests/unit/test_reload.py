@@ -576,7 +576,7 @@ def test_what_was_asked_for_while_a_reload_was_under_way_is_asked_for_again() ->
         came.release()
         return Reloaded("pending" if len(asked) < 3 else "unchanged", [])
 
-    loop = ReloadLoop(reload, stop, None, every=0.005)
+    loop = ReloadLoop(reload, stop, every=0.005)
     loop.start()
     loop.ask()
     assert all(came.acquire(timeout=30) for _ in range(3))
@@ -595,7 +595,7 @@ def test_the_loop_reloads_on_a_signal_and_on_a_change(tmp_path: Path) -> None:
         came.release()
         return Reloaded("unchanged", [])
 
-    loop = ReloadLoop(reload, stop, FileWatch(file), every=0.005)
+    loop = ReloadLoop(reload, stop, (FileWatch(file),), every=0.005)
     loop.start()
     loop.ask()
     assert came.acquire(timeout=30)

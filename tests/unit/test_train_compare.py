@@ -17,11 +17,13 @@ from detector.audit.answer import Span
 from detector.backtest.workers import play
 from detector.cli import app
 from detector.config import Config
+from detector.config_digests import MODEL_SETTING, with_digests
 from detector.decoding import Decoder
 from detector.detectors.forest_challenger import ForestChallenger
 from detector.events import Destination, Event, Target
 from detector.history.rows import Row
 from detector.model_file import ModelError, dumps
+from detector.overrides import Override
 from detector.scoring import Scoring
 from detector.severity import at_least
 from detector.sources.base import Record
@@ -510,3 +512,37 @@ def test_a_history_with_nothing_to_compare_is_refused(log: Path, trained: Traine
     done = invoke("train", log, "--compare", model)
     assert "only what comes after 2026-04-01 00:00" in str(done.exception)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("order", "refused"),
+    [
+        ({"settings": {"p": 0.02}, "detectors": ["forest_challenger"]}, False),
+        ({"settings": {"p": 0.05}, "detectors": ["forest_challenger"]}, True),
+        ({"threshold": 1.0}, True),
+        ({"threshold": 1.0, "detectors": ["behaviour"]}, False),
+    ],
+)
+def test_an_override_makes_the_challenger_no_louder_than_it_was_compared(
+    order: dict[str, Any], refused: bool, tmp_path: Path, trained: Trained, compared: Comparison
+) -> None:
+    model = with_card(tmp_path, trained, compared)
+    scope = {"name": "o", "reason": "r", "principals": ["a-*"], **order}
+    config = configured(model=str(model), p=0.001).model_copy(update={"overrides": (Override(**scope),)})
+    if refused:
+        with pytest.raises(ModelError, match=r"only with `p` up to 0\.02, and not with 0\.(05|1)"):
+            assembly.challenger(config)
+        assert (
+            max(level.p for level in Beside(config, trained.forest, trained.card.held_out_from).result().levels) >= 0.05
+        )
+    else:
+        assert assembly.challenger(config) is not None
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_refused(
+    tmp_path: Path, trained: Trained, compared: Comparison
+) -> None:
+    config = configured(model=str(with_card(tmp_path, trained, compared)), p=P)
+    assert assembly.challenger(with_digests(config)) is not None
+    with pytest.raises(ModelError, match="replaced while it was read"):
+        assembly.challenger(config.with_files({MODEL_SETTING: "0" * 64}))
