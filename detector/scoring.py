@@ -71,7 +71,7 @@ class Scoring:
         self._partitions: dict[tuple[str, int], PartitionState] = {}
         self._budget = budget or BudgetSettings()
         self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
-        self._rebaseline = Rebaseline(detectors)
+        self._rebaseline = Rebaseline(detectors, self._suppressions.zones)
         self._knowledge = Knowledge.nothing(self._budget, self._channels)
         self._restored_version = 0.0
 
@@ -240,7 +240,7 @@ class Scoring:
             if context.heard:
                 principal.ledger.record(event, context.now)
                 if event.action == ORDER:
-                    self._rebaseline.obey(event, principal)
+                    self._rebaseline.obey(event, principal, self._knowledge)
             state.principals.pin(principal, stopped_after(event, principal.pinned, heard=context.heard))
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)

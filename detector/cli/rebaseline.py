@@ -1,13 +1,16 @@
 """Command: rebaseline."""
 
 import logging
-from datetime import UTC, datetime
-from typing import Annotated, Final
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
 from detector import screens
+from detector.audit.answer import AuditError, Span, iso, moment
+from detector.cli.audit_common import StoreOption, asked
 from detector.cli.common import ConfigOption, whoami
 from detector.config import Config
 from detector.config_base import ConfigError
@@ -15,24 +18,36 @@ from detector.config_file import load
 from detector.detectors import REGISTRY
 from detector.events import Actor, Event, Target
 from detector.findings import stable_id
+from detector.history.rows import Decoders
+from detector.history.stored import acts_of
 from detector.kafka_settings import client_settings
 from detector.logs import log_to_stderr
 from detector.produce import ProduceError, produce
 from detector.publishing import key_of
 from detector.rebaseline import ORDER, has_baseline
+from detector.relearning import ATTRIBUTE, EVENTS_MOST, PACKED_MOST, pack
+from detector.store.client import Store
+from detector.wording import number, plural
+
+_DAYS: Final = re.compile(r"(\d+(?:\.\d+)?)d")
 
 # Wire formats that read an order as it is written here.
 _READ_ORDERS: Final = ("native", "auto", "cloudevents")
 
 
-def rebaseline(
+def rebaseline(  # noqa: PLR0913, PLR0917 - one an option
     principal: Annotated[str, typer.Argument(help="An agent, a person or a service, by id.")],
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why, for whoever asks later.")],
+    since: Annotated[
+        str | None,
+        typer.Option(help="Learn in its place what it did from then on: a time (ISO 8601), or days back (14d)."),
+    ] = None,
     detector: Annotated[
         list[str] | None, typer.Option("--detector", "-d", help="Only what this one knows; may be given again.")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who says so; the user of this session if not given.")] = None,
     topic: Annotated[str | None, typer.Option(help="The topic of its events, where several are read.")] = None,
+    store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Accept a lasting change: what is usual for a principal is learnt anew, from its peers' habits on.
@@ -41,6 +56,12 @@ def rebaseline(
     the statistical detectors know of the principal; until they know more, it is judged by its peers, as a newcomer is.
     Stops, approvals and denials are never forgotten so.
 
+    With --since it does not begin with nothing: what the event store holds of the principal from then on is learnt in
+    the place of what is forgotten, also what was flagged, for you say that it is usual. Look at it first: `detector
+    audit timeline`. It is made anew of these acts, as what was learnt can't be taken apart by time; those of the last
+    seconds, which the store has not yet, are not among them. They travel in the order, so that each replay learns the
+    same: 50,000 at most, and as many as a message of a megabyte holds (tens of thousands).
+
     It is an order like a stop: an event on the events topic, in order with what the principal does, kept in the store,
     and the same in every replay. It counts only from those whom `control.issuers` allows `rebaseline`.
     """
@@ -48,6 +69,7 @@ def rebaseline(
     _check_names(detector or [])
     settings = load(config)
     by, now = by or whoami(), datetime.now(UTC)
+    attributes: dict[str, Any] = {"detectors": detector or [], "reason": reason}
     order = Event(
         id=stable_id("o", principal, by, now.isoformat()),
         time=now,
@@ -55,20 +77,78 @@ def rebaseline(
         kind="control",
         action=ORDER,
         target=Target(uri=principal, type="agent"),
-        attributes={"detectors": detector or [], "reason": reason},
+        attributes=attributes,
     )
     if not settings.control.hears(order):
         raise ConfigError(
             f"an order of {by} to forget what is usual for {principal} would not count: `control.issuers` needs one "
             f'with `ids: ["{by}"]` and `orders: [rebaseline]` (and those who give other orders, if there were none)'
         )
-    where = topic or _topic(settings)
+    where, learnt = topic or _topic(settings), ""
+    if since is not None:
+        span = Span(moment_before(since, now), now)
+        with asked(store, config) as opened:
+            acts = _acts(opened, settings, principal, span)
+        attributes |= {"since": iso(span.since), ATTRIBUTE: _packed(acts)}
+        learnt = f", from the {plural(len(acts), 'act')} since {iso(span.since)}"
     done = produce(client_settings(settings.kafka), where, [msgspec.json.encode(order)], key_of=key_of)
     if done.failed:
         raise ProduceError(f"the order was not taken by the topic {where}: {dict(done.errors)}")
     what = ", ".join(detector) if detector else "every statistical detector"
-    done_so = f"learnt anew of {principal}: what is usual to {what}: {order.id}"
+    done_so = f"learnt anew of {principal}: what is usual to {what}{learnt}: {order.id}"
     screens.stderr().print(done_so, markup=False, highlight=False)
+
+
+def _acts(store: Store, settings: Config, principal: str, span: Span) -> list[Event]:
+    """What the principal did in a span, as it was scored.
+
+    Raises:
+        ConfigError: Nothing, or too much.
+    """
+    rows = acts_of(store, principal, span, EVENTS_MOST + 1)
+    if len(rows) > EVENTS_MOST:
+        raise ConfigError(
+            f"{principal} did more than {number(EVENTS_MOST)} acts since {iso(span.since)}, more than are learnt at "
+            "once: give a later --since"
+        )
+    decoders = Decoders(settings)
+    acts = [item.event for row in rows for item in decoders.envelopes(row) if item.event.principal == principal]
+    if not acts:
+        raise ConfigError(
+            f"the store holds nothing that {principal} did since {iso(span.since)}: is the id right? Without --since "
+            "it is learnt anew from nothing"
+        )
+    return acts
+
+
+def _packed(acts: list[Event]) -> str:
+    packed = pack(acts)
+    if len(packed) > PACKED_MOST:
+        fit = acts[-int(len(acts) * PACKED_MOST / len(packed) * 0.9) :]
+        raise ConfigError(
+            f"{plural(len(acts), 'act')} are more than a message holds: give a later --since, such as "
+            f"{iso(fit[0].time)}"
+        )
+    return packed
+
+
+def moment_before(text: str, now: datetime) -> datetime:
+    """A time from ISO 8601, UTC if no zone is given, or from days back.
+
+    >>> moment_before("14d", datetime(2026, 3, 15, tzinfo=UTC)).isoformat()
+    '2026-03-01T00:00:00+00:00'
+
+    Raises:
+        typer.BadParameter: It is neither, or has not come yet.
+    """
+    days = _DAYS.fullmatch(text)
+    try:
+        found = now - timedelta(days=min(float(days[1]), 3650.0)) if days is not None else moment(text)
+    except AuditError as error:
+        raise typer.BadParameter(f"{error}, or days back such as 14d", param_hint="--since") from None
+    if found >= now:
+        raise typer.BadParameter(f"{text!r} has not come yet", param_hint="--since")
+    return found
 
 
 def _check_names(detectors: list[str]) -> None:

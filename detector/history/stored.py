@@ -48,6 +48,20 @@ FROM
 )
 ORDER BY reached, topic, partition, `offset`, `index`
 """
+# What was scored of one principal: what came too late to be, or twice, was not learnt then either.
+_OF_PRINCIPAL: Final = """
+SELECT topic, partition, `offset`, toUnixTimestamp64Micro(received_at) / 1e6 AS received, raw, format, `index`, id
+FROM
+(
+    SELECT topic, partition, `offset`, received_at, raw, format, `index`, id, time
+    FROM events_data
+    WHERE principal = {principal:String} AND kind != 'control' AND verdict = 'scored'
+        AND time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')}
+    LIMIT 1 BY topic, partition, `offset`, `index`
+)
+ORDER BY time, topic, partition, `offset`, `index`
+LIMIT {most:UInt64}
+"""
 
 Partition = tuple[str, int]
 
@@ -64,6 +78,13 @@ class Topic(msgspec.Struct, frozen=True):
 def topics(store: Store, span: Span = EVER) -> list[Topic]:
     """The topics of which the store holds events, by name."""
     return [Topic(**row) for row in records(store.client.query(_TOPICS, parameters=span.bound))]
+
+
+def acts_of(store: Store, principal: str, span: Span, most: int) -> list[Row]:
+    """What one principal did in a span, as it was scored, in order of time; the first `most`."""
+    bound = {"principal": principal, "most": most, **span.bound}
+    found = store.client.query(_OF_PRINCIPAL, parameters=bound, column_formats={"raw": "bytes"})
+    return [Row(*row) for row in found.result_rows]
 
 
 class StoredHistory:

@@ -15,7 +15,7 @@ CORE = {
     *("principals", "scored", "scoring", "correlation", "exposures", "incidents", "chains", "ticks", "signals"),
     *("pipeline", "formats", "detectors", "reach", "extraction", "activity", "destinations", "suppressions"),
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
-    *("feedback", "adjustments", "judgements", "rebaseline", "correlated"),
+    *("feedback", "adjustments", "judgements", "rebaseline", "relearning", "correlated"),
     *("integrity", "overrides", "in_force", "hours", "counting"),
 }
 EDGES = ("sources", "sinks", "store")

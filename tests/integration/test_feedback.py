@@ -136,6 +136,16 @@ def test_an_order_to_learn_anew_reaches_what_is_known_of_the_principal(kafka_boo
     assert known_hosts(deployment) == 0
     kept = "SELECT id, actor_id, action, principal, verdict FROM events WHERE kind = 'control'"
     assert deployment.query(kept) == [[said.split()[-1], "alice", "rebaseline", "agent-1", "scored"]]
+    assert "the store holds nothing that agent-1 did since" in deployment.failing(
+        *order, "--by", "alice", "--since", "0.01d"
+    )
+    assert "has not come yet" in deployment.failing(*order, "--by", "alice", "--since", "2100-01-01")
+    said = deployment.command(*order, "--by", "alice", "--since", "0.2d").stderr.decode()
+    assert said.startswith("learnt anew of agent-1: what is usual to new_endpoint, from the 3 acts since ")
+    with Running(deployment) as running:
+        until(deployment.is_done, running)
+        assert running.stop() == 0
+    assert known_hosts(deployment) == 3, "those of less than five hours ago"
 
 
 def known_hosts(deployment: Deployment) -> int:

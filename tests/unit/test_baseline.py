@@ -1,10 +1,13 @@
 """What the service believes normal is, out of its checkpoints; and how a lasting change is accepted."""
 
+import base64
 import json
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -15,9 +18,10 @@ from detector.checkpoints import CheckpointError, CheckpointStore, Piece
 from detector.cli import app
 from detector.config import Config, State
 from detector.detectors import REGISTRY
-from detector.events import Envelope, Target
+from detector.events import Content, Envelope, Event, Target
 from detector.findings import Finding
 from detector.rebaseline import has_baseline
+from detector.relearning import pack, unpack
 from detector.scoring import Scoring
 from tests.support.events import PARTITION, envelope, event, human, sending
 
@@ -47,19 +51,22 @@ def scored(control: ControlSettings = ALLOWED) -> Scoring:
 
 
 def rebaseline(
-    scoring: Scoring, principal: str, day: int, detectors: object = (), by: str = "alice"
+    scoring: Scoring, principal: str, day: int, detectors: object = (), by: str = "alice", **more: Any
 ) -> tuple[Finding, ...]:
     """The order to learn a principal anew, at the end of a day; what is found in it."""
-    order = event(
+    return scoring.step(envelope(rebaselining(principal, day, detectors, by, **more), 5000 + day)).findings
+
+
+def rebaselining(principal: str, day: int, detectors: object = (), by: str = "alice", **more: Any) -> Event:
+    return event(
         86400.0 * day + 8 * 3600.0,
         id=f"rebaseline-{principal}-{day}-{detectors}",
         kind="control",
         action="rebaseline",
         actor=human(by),
         target=Target(uri=principal),
-        attributes={"detectors": detectors},
+        attributes={"detectors": detectors, **more},
     )
-    return scoring.step(envelope(order, 5000 + day)).findings
 
 
 def saved(folder: Path, scoring: Scoring) -> Config:
@@ -160,18 +167,108 @@ def test_the_command_tells_all_as_json_and_refuses_strangers(config: Config, tmp
 
 
 def test_a_lasting_change_is_accepted_and_told_no_more() -> None:
-    def grown(scoring: Scoring, day: int) -> list[str]:
-        moved = [sending(86400.0 * day + 3600.0 * hour, "mover-1", 300_000_000) for hour in range(8)]
-        found = [scoring.step(envelope(item, 1000 * day + place)).findings for place, item in enumerate(moved)]
-        return [finding.detector for told in found for finding in told]
-
     scoring = scored()
-    assert "transfer_rate" in grown(scoring, DAYS)
-    assert "transfer_rate" in grown(scoring, DAYS + 1), "what is flagged is not learnt"
+    assert "transfer_rate" in fed(scoring, grown(DAYS))
+    assert "transfer_rate" in fed(scoring, grown(DAYS + 1)), "what is flagged is not learnt"
     rebaseline(scoring, "mover-1", DAYS + 1, ["transfer_rate"])
     for day in range(2, 6):
-        grown(scoring, DAYS + day)
-    assert grown(scoring, DAYS + 6) == [], "learnt anew"
+        fed(scoring, grown(DAYS + day))
+    assert fed(scoring, grown(DAYS + 6)) == [], "learnt anew"
+
+
+def grown(day: int) -> list[Event]:
+    """A day of mover-1 with 300 MB an hour."""
+    return [sending(86400.0 * day + 3600.0 * hour, "mover-1", 300_000_000) for hour in range(8)]
+
+
+def fed(scoring: Scoring, events: list[Event]) -> list[str]:
+    """The detectors that find something in them."""
+    told = [scoring.step(envelope(item, 10_000 + place)).findings for place, item in enumerate(events)]
+    return [finding.detector for found in told for finding in found]
+
+
+MANY = msgspec.json.encode(grown(1)[0])
+
+
+def test_with_a_history_the_change_is_usual_at_once() -> None:
+    days = [*grown(DAYS), *grown(DAYS + 1), *grown(DAYS + 2)]
+    anew, learnt = scored(), scored()
+    for scoring in (anew, learnt):
+        assert "transfer_rate" in fed(scoring, days)
+    rebaseline(anew, "mover-1", DAYS + 2, ["transfer_rate"])
+    rebaseline(learnt, "mover-1", DAYS + 2, ["transfer_rate"], history=pack(days))
+    as_it_is, from_nothing = (baseline.answer(each, "mover-1") for each in (learnt, anew))
+    (rate,) = rows(as_it_is, "rates")
+    assert rows(from_nothing, "rates") == []
+    assert rate["hours"] == "24 of 24"
+    assert min(rate["working_day_hours"]) > 50e6, "more than twenty times what it was"
+    assert fed(learnt, grown(DAYS + 3)) == []
+
+
+def test_a_history_is_learnt_as_it_would_have_been() -> None:
+    """Of one that had nothing strange in it, all detectors know what they knew."""
+    scoring = scored()
+    before = scoring.remembered("mover-1")
+    assert before is not None
+    known = {name: REGISTRY[name](REGISTRY[name].Settings()).dump(state) for name, state in before.states.items()}
+    twin = scored()
+    rebaseline(twin, "mover-1", DAYS)
+    own = [item.event for item in log() if item.event.principal == "mover-1"]
+    rebaseline(scoring, "mover-1", DAYS, history=pack([*reversed(own), *_of_others(own), *grown(DAYS + 1)]))
+    after = scoring.remembered("mover-1")
+    assert after is not None
+    again = {name: REGISTRY[name](REGISTRY[name].Settings()).dump(state) for name, state in after.states.items()}
+    assert again.keys() == known.keys()
+    for name in ("new_endpoint", "behaviour", "identity_misuse"):
+        assert again.get(name) == known.get(name), "whatever the order, and without what others do, or comes later"
+    assert again["transfer_rate"][:2] == known["transfer_rate"][:2]
+    of_peers = (each.snapshot(PARTITION)["accumulating"] for each in (scoring, twin))
+    assert len({msgspec.json.encode(sums) for sums in of_peers}) == 1, "they are told nothing twice"
+
+
+def _of_others(events: list[Event]) -> list[Event]:
+    return [msgspec.structs.replace(each, actor=human("mover-2")) for each in events]
+
+
+def test_the_same_order_with_a_history_repeats_itself_over_a_restart() -> None:
+    one, two = scored(), assembly.scoring(Config(control=ALLOWED))
+    two.open(PARTITION, msgspec.msgpack.decode(msgspec.msgpack.encode(one.snapshot(PARTITION))))
+    two.settle()
+    for scoring in (one, two):
+        rebaseline(scoring, "mover-1", DAYS, history=pack(grown(DAYS - 1)))
+    assert one.snapshot(PARTITION)["principals"] == two.snapshot(PARTITION)["principals"]
+
+
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        (7, "can't be read"),
+        ("no base64!", "can't be read"),
+        (base64.b64encode(b"no zlib").decode(), "can't be read"),
+        (base64.b64encode(zlib.compress(b"[{}]")).decode(), "can't be read"),
+        (base64.b64encode(zlib.compress(b"[]")[:-3]).decode(), "cut off"),
+        (base64.b64encode(zlib.compress(bytes(65 << 20))).decode(), "more than 67108864 bytes"),
+        (base64.b64encode(zlib.compress(b"[%b]" % b",".join([MANY] * 50_001))).decode(), "50001 acts; at most 50000"),
+    ],
+    ids=["number", "base64", "zlib", "shape", "cut", "bomb", "many"],
+)
+def test_an_order_with_a_history_that_can_not_be_read_changes_nothing(history: Any, why: str) -> None:
+    scoring = scored()
+    before = states(scoring, "mover-1")
+    done = scoring.step(envelope(rebaselining("mover-1", DAYS, history=history), 5000))
+    assert done.verdict == "error"
+    assert why in done.error
+    assert states(scoring, "mover-1") == before
+    assert scoring.step(envelope(grown(DAYS + 1)[0], 5001)).verdict == "scored"
+
+
+def test_what_is_carried_is_small_and_holds_no_words() -> None:
+    spoken = [msgspec.structs.replace(each, content=Content(request="a secret"), thread="t-1") for each in grown(1)]
+    order = rebaselining("mover-1", DAYS, history=pack(spoken))
+    assert unpack(order) == grown(1)
+    assert unpack(rebaselining("mover-1", DAYS)) is None
+    month = [event for day in range(30) for event in grown(day)]
+    assert len(pack(month)) < 60 * len(month)
 
 
 def test_a_rebaseline_leaves_peers_orders_and_other_detectors_alone() -> None:
