@@ -1,30 +1,23 @@
 """/metrics, /healthz and /readyz over HTTP or HTTPS, and what a service may be asked for besides, by POST."""
 
 import hmac
-import io
 import ipaddress
-import socket
 import ssl
-import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import TYPE_CHECKING, Final, Self
+from wsgiref.simple_server import make_server
 
-import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from detector.http_server import REQUEST_SECONDS, Handler, Server, Server6
 from detector.wording import printable
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-log = structlog.get_logger(__name__)
 
 RELOAD_PATH: Final = "/-/reload"
 
@@ -39,6 +32,9 @@ NO_POSTS: Final[Mapping[str, Post]] = {}
 # Of what is sent, so many bytes are read; more is refused. A length of more digits is none that is worth reading.
 BODY_MOST: Final = 64 << 10
 LENGTH_DIGITS: Final = 9
+
+# What is asked by POST may wait, for Kafka or for a stage: so many at once do, and no more.
+POSTS_AT_ONCE: Final = 8
 
 # Headers of browsers and of proxies: whoever asks through these may be anywhere.
 _FOR_OTHERS: Final = ("HTTP_ORIGIN", "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
@@ -56,7 +52,8 @@ class MonitoringServer:
     (else: don't count on it); otherwise 503 with the reasons, one a line. With a token, `/metrics` and the reasons
     are for those who send it (`Authorization: Bearer …`); the probes' status is for everybody, as kubelets send none.
     What is asked by POST is for those who send the token, and for programs of this machine alone where none is asked
-    for; a proxy here speaks for others, so what it passes on is refused then. A client has 10 s for its request.
+    for; a proxy here speaks for others, so what it passes on is refused then. A client has 10 s for its request;
+    of more than 64 at once the one that has been there for longest goes, so that probes are always answered.
 
     Args:
         registry: what `/metrics` shows.
@@ -88,9 +85,9 @@ class MonitoringServer:
     ) -> None:
         app = _application(make_wsgi_app(registry), {"/healthz": healthy, "/readyz": ready}, token)
         app = _with_posts(app, posts, only_with_token, token)
-        server = _Server6 if ":" in address else _Server
+        server = Server6 if ":" in address else Server
         try:
-            self._server = make_server(address, port, app, server, _Handler)
+            self._server = make_server(address, port, app, server, Handler)
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"{address}:{port}") from error
         if tls is not None:
@@ -99,6 +96,8 @@ class MonitoringServer:
         self.address = address
         self.port: int = self._server.server_port
         """The port that is listened on."""
+        self.where = f"{address}:{self.port}"
+        """What is listened on."""
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="monitoring", daemon=True
         )
@@ -118,67 +117,6 @@ class MonitoringServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - given by socketserver
-        error = sys.exception()
-        if isinstance(error, OSError):  # no TLS where TLS is spoken, a certificate that is not ours to like, a hang-up
-            log.info("monitoring_client_gone", client=client_address[0], why=str(error))
-        else:
-            log.warning("monitoring_request_failed", client=client_address[0], exc_info=True)
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Until(io.RawIOBase):
-    """Reads a connection up to a moment, however little comes each time.
-
-    Args:
-        connection: What is read.
-        seconds: How long it may take, all in all.
-    """
-
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
-        self._connection = connection
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """What came, into a buffer: the bytes of it.
-
-        Raises:
-            TimeoutError: The moment is over.
-        """
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request took too long")
-        self._connection.settimeout(left)
-        try:
-            return self._connection.recv_into(buffer)
-        finally:
-            self._connection.settimeout(self._seconds)  # the answer has as long
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds: a client that says nothing, or a byte now and then, must not hold a thread for ever
-
-    def setup(self) -> None:
-        super().setup()
-        self.rfile.close()
-        self.rfile = io.BufferedReader(_Until(self.connection, self.timeout))
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
-        """Scrapes come every few seconds: not worth a line."""
 
 
 def server_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
@@ -221,6 +159,8 @@ def _application(metrics: "WSGIApplication", checks: dict[str, Check], token: st
 def _with_posts(
     application: "WSGIApplication", posts: Mapping[str, Post], only_with_token: Collection[str], token: str | None
 ) -> "WSGIApplication":
+    room = threading.BoundedSemaphore(POSTS_AT_ONCE)
+
     def with_posts(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         post = posts.get(path)
@@ -236,8 +176,13 @@ def _with_posts(
         try:
             body = environ["wsgi.input"].read(int(length))
         except TimeoutError:
-            return _text(start_response, "408 Request Timeout", [f"{_Handler.timeout} s are enough for a request"])
-        status, told = post(body)
+            return _text(start_response, "408 Request Timeout", [f"{REQUEST_SECONDS} s are enough for a request"])
+        if not room.acquire(blocking=False):
+            return _text(start_response, "503 Service Unavailable", [f"{POSTS_AT_ONCE} are being answered: try again"])
+        try:
+            status, told = post(body)
+        finally:
+            room.release()
         return _text(start_response, f"{status} {HTTPStatus(status).phrase}", told)
 
     return with_posts

@@ -3,21 +3,24 @@
 import http.client
 import socket
 import ssl
+import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from detector import http_server, monitoring
 from detector.config import Metrics
+from detector.http_server import Handler
 from detector.monitoring import (
     BODY_MOST,
     RELOAD_PATH,
     MonitoringServer,
     Post,
-    _Handler,
     _is_local,
     always,
     server_context,
@@ -215,7 +218,7 @@ def test_a_length_that_no_number_holds_is_too_large() -> None:
 def test_a_request_that_trickles_holds_no_thread(monkeypatch: pytest.MonkeyPatch, head: str) -> None:
     """Neither with its headers nor with its body, though each byte comes in time."""
     asked: list[bytes] = []
-    monkeypatch.setattr(_Handler, "timeout", 0.5)
+    monkeypatch.setattr(Handler, "timeout", 0.5)
     with (
         MonitoringServer(registry(), port=0, posts={RELOAD_PATH: answering(asked)}) as server,
         socket.create_connection(("127.0.0.1", server.port)) as slow,
@@ -234,3 +237,51 @@ def test_a_request_that_trickles_holds_no_thread(monkeypatch: pytest.MonkeyPatch
             raise AssertionError("it is still listened to")
     assert told.startswith(b"HTTP/1.0 408" if head else b"")
     assert not asked
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_clients_that_say_nothing_keep_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, secure: bool
+) -> None:
+    """Of more than so many the oldest goes; who comes last is answered."""
+    monkeypatch.setattr(http_server, "CONNECTIONS_MOST", 3)
+    authority = Authority(tmp_path)
+    pair = authority.issue("metrics")
+    tls, trusting = (
+        (server_context(pair.cert, pair.key), ssl.create_default_context(cafile=str(authority.ca)))
+        if secure
+        else (None, None)
+    )
+    with MonitoringServer(registry(), port=0, tls=tls) as server, ExitStack() as opened:
+        silent = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(5)]
+        assert ask(server, "/healthz", tls=trusting)[0] == 200
+        for client in silent[:3]:
+            assert client.recv(1) == b"", "it was hung up on"
+        for client in silent[3:]:
+            client.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+
+
+def test_so_many_posts_are_answered_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "POSTS_AT_ONCE", 2)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(_: bytes) -> tuple[int, Sequence[str]]:
+        begun.release()
+        assert go_on.wait(30)
+        return 200, ["done"]
+
+    with (
+        MonitoringServer(registry(), port=0, posts={RELOAD_PATH: slow}) as server,
+        ThreadPoolExecutor(2) as clients,
+    ):
+        waiting = [clients.submit(ask, server, RELOAD_PATH, method="POST") for _ in range(2)]
+        try:
+            assert all(begun.acquire(timeout=30) for _ in waiting)
+            assert ask(server, RELOAD_PATH, method="POST")[:2] == (503, "2 are being answered: try again\n")
+            assert ask(server, "/healthz")[0] == 200
+        finally:
+            go_on.set()
+        assert [one.result()[0] for one in waiting] == [200, 200]
+        assert ask(server, RELOAD_PATH, method="POST")[0] == 200, "there is room again"
