@@ -1,14 +1,14 @@
 """`python -m detector` is `detector`."""
 
+import signal
 import sys
-
-from detector.os_signals import hold_hangups
 
 
 def main() -> None:
     """The program; `run` may be asked to reload before it has read its own code."""
     if sys.argv[1:2] == ["run"]:
-        hold_hangups()
+        # Till somebody takes it, a SIGHUP waits: else it would end the program. First of all, before anything is read.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from detector.cli import main as work  # noqa: PLC0415 - it takes a second
 
     work()

@@ -1,6 +1,8 @@
 """Signals of the operating system: none is lost while the program starts, none is worked on in a handler."""
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,22 +14,34 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-def hold_hangups() -> None:
-    """Let a SIGHUP wait that comes before somebody takes it: else it would end the program.
+@contextmanager
+def hangups_held() -> Iterator[None]:
+    """Hold a SIGHUP for the length of a block; one that came within it is taken after it.
 
     Programs that are begun meanwhile hold theirs, too.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-
-
-@contextmanager
-def hangups_held() -> Iterator[None]:
-    """Hold them for the length of a block; one that came within it is taken after it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def tell_systemd(state: str) -> None:
+    """Tell the service manager of a unit of `Type=notify` how far we are; without one, do nothing.
+
+    It signals nobody who has not said READY=1: until then, a signal would meet a program that can't take it yet.
+    What is begun from here is not the unit's main process, and is not told where to say so.
+    """
+    where = os.environ.pop("NOTIFY_SOCKET", "")
+    if not where:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.connect("\0" + where[1:] if where.startswith("@") else where)
+            manager.sendall(state.encode())
+    except OSError as error:
+        log.warning("systemd_not_told", socket=where, why=error.strerror or str(error))
 
 
 class Signals:
@@ -37,7 +51,8 @@ class Signals:
     too, it would wait for a lock that its own thread holds, for ever. So it does no more than put the number where
     the thread finds it.
 
-    Outside the main thread, which alone may take signals, it does nothing.
+    Outside the main thread, which alone may take signals, it does nothing. Once they are taken, systemd is told that
+    the service is there.
 
     Args:
         actions: What to do, by the signal's number; each is given it.
@@ -63,6 +78,7 @@ class Signals:
             for number in self._actions:
                 self._before[number] = signal.signal(number, lambda came, _: self._came.put(came))
             self._held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP} & self._actions.keys())
+            tell_systemd("READY=1")
         return self
 
     def __exit__(self, *_: object) -> None:

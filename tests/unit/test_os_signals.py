@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from detector.os_signals import Signals, hangups_held
+from detector.os_signals import Signals, hangups_held, tell_systemd
 
 
 def noting(into: list[tuple[int, str]], done: threading.Semaphore) -> Callable[[int], None]:
@@ -87,6 +89,72 @@ def test_a_service_that_is_told_to_reload_before_it_has_begun_reloads_once_it_ha
             assert next(line for line in lines if line["event"] == "stopping")["signal"] == "SIGTERM"
         finally:
             service.kill()
+
+
+def test_hangups_are_held_before_the_program_is_read() -> None:
+    """What is read before takes time, in which a signal would end it."""
+    asked = """
+import signal, sys
+before, sys.argv = set(sys.modules), ["detector", "run"]
+
+def noted(how, which):
+    read = {name for name in sys.modules if name.partition(".")[0] not in sys.stdlib_module_names}
+    print(how == signal.SIG_BLOCK, *which, sorted(read - before))
+    sys.exit()
+
+signal.pthread_sigmask = noted
+from detector.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True 1 ['detector', 'detector.__main__']\n"
+
+
+def test_other_commands_hold_none() -> None:
+    command = "import sys; sys.argv = ['detector', '--version']; from detector.__main__ import main; main()"
+    asked = f"import atexit, signal; atexit.register(lambda: print(signal.pthread_sigmask(0, [])))\n{command}"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """What systemd listens on to hear of a unit."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        yield manager
+
+
+def test_systemd_is_told_once_signals_are_taken(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.getsockname())
+    came, done = list[tuple[int, str]](), threading.Semaphore(0)
+    with Signals({signal.SIGHUP: noting(came, done)}):
+        assert systemd.recv(100) == b"READY=1"
+        assert "NOTIFY_SOCKET" not in os.environ, "what is begun from here is not the unit's main process"
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert done.acquire(timeout=30)
+    assert [number for number, _ in came] == [signal.SIGHUP]
+
+
+@pytest.mark.parametrize("name", ["detector-test-{}", "@detector-test-{}"])
+def test_systemd_that_does_not_listen_is_no_reason_to_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    where = name.format(os.getpid())
+    monkeypatch.setenv("NOTIFY_SOCKET", where if where.startswith("@") else str(tmp_path / where))
+    with capture_logs() as logs:
+        tell_systemd("READY=1")
+    assert [entry["event"] for entry in logs] == ["systemd_not_told"]
+
+
+def test_an_abstract_socket_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("")  # the kernel chooses an abstract name
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + manager.getsockname()[1:].decode())
+        tell_systemd("READY=1")
+        assert manager.recv(100) == b"READY=1"
 
 
 def holds_hangups(pid: int) -> bool:
