@@ -1,11 +1,15 @@
 """Where a stage's results go: to every sink's runner, waiting for those that are full."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from detector.sinks.base import Batch
 from detector.sinks.runner import SinkRunner
+
+LOOK_SECONDS: Final = 0.25
 
 
 class Outputs:
@@ -43,12 +47,20 @@ class Outputs:
         """Whether a sink failed when it was tried last: it is not worth the while to wait for it."""
         return any(runner.last_error is not None for runner in self._waiting)
 
-    def flush(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds until all that was put is durable in every sink; whether it is."""
+    def flush(self, timeout: float, stop: threading.Event | None = None) -> bool:
+        """Wait until all that was put is durable, up to `timeout` seconds and not once `stop` is set; whether it is."""
         deadline = time.monotonic() + timeout
+
+        def left() -> float:
+            return 0.0 if stop is not None and stop.is_set() else max(0.0, deadline - time.monotonic())
+
         while any(self._waiting.values()):
-            if time.monotonic() >= deadline:
+            if not left():
                 return False
             self.retry()
             time.sleep(0.01)
-        return all(runner.flush(max(0.0, deadline - time.monotonic())) for runner in self._waiting)
+        for runner in self._waiting:
+            while not runner.flush(min(left(), LOOK_SECONDS)):
+                if runner.ended or not left():
+                    return False
+        return True

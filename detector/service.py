@@ -59,9 +59,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
     `consumer` and `limits` are those of the consumers and of the sinks' queues. `shutdown` is the time from a
     signal to the end of the process, whatever hangs: less than the 30 s that Kubernetes gives it. `grace` is the
-    part of it in which partitions that are given up wait for the sinks. A loop that has not come round for `stuck`
-    is told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store
-    may take `store` to open before the service begins without it, or to tell what it holds; what `verdicts` on alerts
+    part of it in which partitions that are given up wait for the sinks, `closing` that which the sinks have after the
+    stages: what they don't write then, the next process makes again. A loop that has not come round for `stuck` is
+    told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store may
+    take `store` to open before the service begins without it, or to tell what it holds; what `verdicts` on alerts
     changed may take as long to read as it says. The configuration's files are looked at every `look`.
     """
 
@@ -69,6 +70,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = DEFAULT_LIMITS
     shutdown: float = 25.0
     grace: float = 10.0
+    closing: float = 3.0
     stuck: float = 120.0
     state: float = 60.0
     store: float = 10.0
@@ -125,12 +127,12 @@ class Service:
             self._runners[sink.name] = self._runner(sink)
         self._writers: list[ThreadPoolExecutor] = []
         self._stored = Stored(self._store, patience.store)
-        self._stages = [self._stage(name) for name in self._names]
+        self._stages = stages = [self._stage(name) for name in self._names]
         self._reloader = Reloader(config, path, self._stages, adjustments=self._adjustments, metrics=self.metrics)
         watches = () if watch is None else (watch, ModelWatch(lambda: self._reloader.config))
         self._reloads = ReloadLoop(self._reloader.reload, self._stop, watches, patience.look)
         self.metrics.set_reload(worked=True, now=time.time())
-        self.metrics.checkpoint_age.set_function(self._checkpoint_age)
+        self.metrics.checkpoint_age.set_function(lambda: max(time.monotonic() - s.checkpointed_at for s in stages))
         self.metrics.adjustments.set_function(lambda: len(self._adjustments))
         self.metrics.ready.set_function(lambda: self._ready()[0])
         self.metrics.healthy.set_function(lambda: self._healthy()[0])
@@ -144,8 +146,7 @@ class Service:
         """
         taken = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: lambda _: self._reloads.ask()}
         with Signals(taken), self._monitoring() as monitoring:
-            where = f"{monitoring.address}:{monitoring.port}"
-            log.info("service_started", stages=self._names, metrics=where, pid=os.getpid())
+            log.info("service_started", stages=self._names, metrics=monitoring.where, pid=os.getpid())
             for mute in expired(self._config.mutes, datetime.now(UTC)):
                 log.warning("mute_expired", mute=mute.name, owner=mute.owner, expired=mute.expires.isoformat())
             for runner in self._runners.values():
@@ -158,7 +159,7 @@ class Service:
             with self._deadline() as until:
                 for thread in threads:
                     thread.join()
-                self._close(until)
+                self._close(min(until, time.monotonic() + self._patience.closing))
         if self._failure is not None:
             raise self._failure
         log.info("service_ended")
@@ -233,9 +234,6 @@ class Service:
             writer.shutdown()
         if self._store is not None:
             self._store.close()
-
-    def _checkpoint_age(self) -> float:
-        return max(time.monotonic() - stage.checkpointed_at for stage in self._stages)
 
     def _healthy(self) -> tuple[bool, Sequence[str]]:
         """Alive: every stage has come round its loop lately."""

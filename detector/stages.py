@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS: Final = 0.1
 FLUSH_SECONDS: Final = 5.0
+LAST_FLUSH_SECONDS: Final = 3.0
 LAG_EVERY: Final = 5.0
 SILENT_SECONDS: Final = 15.0
 JOIN_SECONDS: Final = 15.0
@@ -162,7 +163,8 @@ class Stage(ABC):
             if self._source is not None:
                 self._commits.tell(self._source, {})
             return
-        if not self.shell.outputs.flush(timeout):
+        # Told to end meanwhile, a stage gives this up: it makes one more before it ends.
+        if not self.shell.outputs.flush(timeout, None if self.shell.stop.is_set() else self.shell.stop):
             log.warning("checkpoint_put_off", stage=self.name, why="a sink is not durable yet")
             return
         assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
@@ -256,7 +258,10 @@ class Stage(ABC):
         if not self._failed:
             until = time.monotonic() + self.shell.grace
             self._finish_saving(self.shell.grace)
-            self._checkpoint([p for p in partitions if p in self.positions], max(0.0, until - time.monotonic()))
+            left = max(0.0, until - time.monotonic())
+            if self.shell.stop.is_set():  # a sink that was not durable so far is hardly worth more
+                left = min(left, LAST_FLUSH_SECONDS)
+            self._checkpoint([p for p in partitions if p in self.positions], left)
             self._finish_saving(until - time.monotonic())
         self.on_lost(partitions)
 

@@ -112,6 +112,7 @@ class KafkaSink(Sink):
     def _connect(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = open_client(KafkaProducer, self._settings)
+            self._producer._unregister_cleanup()  # at the end of the process: it would wait for a broker that is away
         return self._producer
 
     def _produce(self, producer: KafkaProducer, batch: Batch) -> list[Refused]:

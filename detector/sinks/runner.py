@@ -169,6 +169,11 @@ class SinkRunner:
         return self._thread.is_alive() and self._delivery.last_error is None
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more is written: it was closed, or its thread died."""
+        return self._stop.is_set()
+
+    @property
     def last_error(self) -> str | None:
         """Why the last try failed; None when it succeeded or nothing was tried yet."""
         return self._delivery.last_error

@@ -183,8 +183,10 @@ class KafkaSource:
         if self._closed:
             return
         self._closed = True
+        seconds = min(self._settings.closing_timeout, self._settings.commit_timeout)
+        self._settings = msgspec.structs.replace(self._settings, commit_timeout=seconds)
         try:
-            timeout_ms = int(self._settings.commit_timeout * 1000)
+            timeout_ms = int(seconds * 1000)
             self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
         except errors.KafkaError as error:
             self._raise_if_fatal(error)

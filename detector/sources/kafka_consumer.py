@@ -39,7 +39,8 @@ class ConsumerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `group_instance_id` makes the member a static one: it may be away for `session_timeout` (a restart)
     before its partitions are moved. `idle_after` is how long a position must have been at the log's end for
-    the partition to be caught up. After `probe_after` without records the broker is asked for a sign of life.
+    the partition to be caught up. After `probe_after` without records the broker is asked for a sign of life. One
+    that is closed waits `closing_timeout` for its last commit, and as long to leave the group.
     """
 
     group_instance_id: str | None = None
@@ -48,7 +49,8 @@ class ConsumerSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout: float = 45.0
     heartbeat_interval: float = 3.0
     max_poll_interval: float = 300.0
-    commit_timeout: float = 10.0
+    commit_timeout: float = 4.0
+    closing_timeout: float = 3.0
     probe_after: float = 5.0
     probe_timeout: float = 2.0
 

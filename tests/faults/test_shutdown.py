@@ -1,6 +1,7 @@
 """The service ends when it is told to, within its deadline, whatever hangs; and says when it hangs by itself."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import msgspec
 import pytest
 import yaml
 
+from deploy.kafka.broker import Broker
+from detector.service import Patience
 from tests.support.clean_replay import assert_clean
 from tests.support.clickhouse_front import ClickHouseFront
 from tests.support.kafka import publish
@@ -95,6 +98,25 @@ def test_a_loop_that_hangs_is_told_and_does_not_outlive_the_deadline(
     hanging.write_bytes(payload)
     publish(deployment.bootstrap, topic, events[len(events) // 2 :])
     finish(deployment, url, hook)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["away", "silent"])
+def test_told_to_end_without_kafka(tmp_path: Path, stoppable_broker: Broker, how: signal.Signals) -> None:
+    """With findings that can't be sent, and nothing that could be committed: well before the deadline, in order."""
+    deployment = Deployment(stoppable_broker.bootstrap, tmp_path, store={"url": None})
+    deployment.command("topics")
+    publish(deployment.bootstrap, deployment.topics["events"], episode(3, 5))
+    with Worker(deployment, patience=Patience()) as worker:
+        until(lambda: worker.metric("detector_messages_total") > 0, worker)
+        assert stoppable_broker.pid is not None
+        os.kill(stoppable_broker.pid, how)
+        began = time.monotonic()
+        status, took = worker.stop(), time.monotonic() - began
+        stoppable_broker.kill()
+        assert status == 0
+        assert took < 0.7 * Patience().shutdown
+        assert not worker.said("shutdown_overdue")
+        assert "Traceback" not in worker.log
 
 
 def newest_manifest(stage: Path) -> Path:

@@ -1,5 +1,6 @@
 """Outputs: what a full sink holds back, in order, while the others go on."""
 
+import threading
 from typing import cast
 
 import pytest
@@ -11,7 +12,9 @@ from tests.support.nouns import a_finding
 
 
 class FakeRunner:
-    """Takes batches while it has room; `durable` is what a flush says."""
+    """Takes batches while it has room; `durable` is what a flush says, `ended` that it will say nothing else."""
+
+    ended = False
 
     def __init__(self, room: int = 1000, *, durable: bool = True) -> None:
         self.room = room
@@ -110,7 +113,32 @@ def test_a_flush_asks_every_runner() -> None:
 
 @pytest.mark.parametrize("durable", [(True, False), (False, True)])
 def test_one_sink_that_is_not_durable_fails_the_flush(durable: tuple[bool, bool]) -> None:
-    assert not outputs_of(*(FakeRunner(durable=each) for each in durable)).flush(1.0)
+    assert not outputs_of(*(FakeRunner(durable=each) for each in durable)).flush(0.05)
+
+
+def test_a_flush_is_given_up_once_there_is_something_else_to_do() -> None:
+    stop = threading.Event()
+
+    class Stopping(FakeRunner):
+        def flush(self, timeout: float) -> bool:
+            stop.set()
+            return super().flush(timeout)
+
+    slow = Stopping(durable=False)
+    assert not outputs_of(slow).flush(3600.0, stop)
+    assert len(slow.flushed) == 1
+    assert slow.flushed[0] < 1.0, "it looks up now and then"
+    assert outputs_of(FakeRunner()).flush(3600.0, stop), "what is durable is"
+    full = outputs_of(FakeRunner(0))
+    put(full, 1)
+    assert not full.flush(3600.0, stop), "what waits for room is not"
+
+
+def test_a_flush_waits_for_no_runner_that_has_ended() -> None:
+    dead = FakeRunner(durable=False)
+    dead.ended = True
+    assert not outputs_of(dead).flush(3600.0)
+    assert len(dead.flushed) == 1
 
 
 def test_a_flush_fails_while_something_waits_for_room() -> None:
