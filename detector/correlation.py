@@ -316,8 +316,8 @@ class Correlator:
         self._by_key = dict(data["keys"])
         # By this window, which may be shorter than the one they were set by; `_end_if_quiet` puts off what is early.
         self._deadlines = [
-            (min(time, held.quiet_at or held.last_at + self._settings.window), incident_id)
+            (min(time, held.last_at + self._settings.window) if held is not None else time, incident_id)
             for time, incident_id in data["deadlines"]
-            if (held := self._incidents.get(incident_id)) is not None
+            for held in [self._incidents.get(incident_id)]
         ]
         heapq.heapify(self._deadlines)
