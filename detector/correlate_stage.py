@@ -19,6 +19,7 @@ from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from detector.stages import Stage, StageShell
+from detector.statistical import StatisticalAlerts
 from detector.ticks import Tick, Watermarks
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class CorrelateStage(Stage):
         self._on_restored = on_restored
         self._on_closed = on_closed
         self._correlators: dict[Partition, tuple[Correlator, Watermarks]] = {}
+        self._statistical = StatisticalAlerts()
 
     def go_on_with(self, make: Callable[[], Correlator]) -> None:
         """Correlate by another configuration from here on, with the incidents that there are.
@@ -70,6 +72,7 @@ class CorrelateStage(Stage):
                 self.positions[partition] = record.offset + 1
         if polled:
             self.shell.metrics.count_alerts(batch.alerts, time.time())
+            self.shell.metrics.alerts_statistical.inc(self._statistical.among(batch.alerts))
             self.shell.metrics.count_alert_verdicts(batch.actions)
             self._gauge()
         return batch
@@ -87,6 +90,7 @@ class CorrelateStage(Stage):
             elif isinstance(signal, Feedback):
                 out = self._judge(correlator, signal, record)
             else:
+                self._statistical.see(signal)
                 out = correlator.step(signal)
         except Exception:  # a finding that nobody thought of must not be met again after each restart
             log.exception("signal_not_correlated", partition=partition, offset=record.offset)

@@ -1,11 +1,20 @@
 """Counting tests: what was held against a limit, by principal, channel and hour."""
 
+from collections import Counter
+from typing import Final
+
 from detector.budget import PastScores
 from detector.detectors.base import Context
 from detector.principals import HourlyTest
 
+IMPROBABLE: Final = 2.0
+"""The score (-log10 of the p-value) from which a test is told as improbable: one in a hundred should be."""
 
-def count_tests(context: Context, past: PastScores) -> None:
+Ended = Counter[tuple[str, bool]]
+"""Tests whose hour is over, by channel and whether they were improbable."""
+
+
+def count_tests(context: Context, past: PastScores, ended: Ended) -> None:
     """Note the scores of an event; the highest of an hour is one test, counted when the hour is over.
 
     Of tests beyond the limit one counts for each principal and day: who is told all day is one cause, and
@@ -24,6 +33,7 @@ def count_tests(context: Context, past: PastScores) -> None:
             day = test.hour // 24.0
             if not (test.beyond and test.told_on == day):
                 past.learn(principal.role, channel, test.score)
+                ended[channel, test.score >= IMPROBABLE] += 1
             principal.tests[channel] = HourlyTest(hour, score, beyond, day if test.beyond else test.told_on)
         else:
             principal.tests[channel] = test._replace(score=score, beyond=beyond or test.beyond)

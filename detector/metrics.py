@@ -25,6 +25,7 @@ from detector.findings import Finding
 from detector.records import OperatorAction
 from detector.scored import VERDICTS
 from detector.severity import SEVERITIES, Severity
+from detector.sink_meter import SinkMeter
 from detector.suppressions import KINDS as SUPPRESSION_KINDS
 from detector.suppressions import kind_of
 
@@ -39,42 +40,6 @@ _SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _SIZES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
 
 
-class SinkMeter:
-    """What a runner measures of one sink: a `detector.sinks.delivery.Meter` with its children at hand."""
-
-    def __init__(self, metrics: "Metrics", sink: str) -> None:
-        self._seconds = metrics.sink_write_seconds.labels(sink)
-        self._written = metrics.sink_items.labels(sink, "written")
-        self._refused = metrics.sink_items.labels(sink, "refused")
-        self._retried = metrics.sink_items.labels(sink, "retried")
-        self._failures = {reason: metrics.sink_failures.labels(sink, reason) for reason in ("unavailable", "bug")}
-        self._queue = metrics.sink_queue_items.labels(sink)
-        self._up = metrics.sink_up.labels(sink)
-        self._up.set(1)
-
-    def written(self, items: int, seconds: float) -> None:
-        """A write of `items` succeeded and took `seconds`."""
-        self._written.inc(items)
-        self._seconds.observe(seconds)
-
-    def refused(self, items: int) -> None:
-        """`items` were refused for good."""
-        self._refused.inc(items)
-
-    def failed(self, items: int, reason: str) -> None:
-        """A try failed; its `items` will be tried again."""
-        self._retried.inc(items)
-        self._failures[reason].inc()
-
-    def queued(self, items: int) -> None:
-        """So many items were put and are not yet durable."""
-        self._queue.set(items)
-
-    def up(self, up: bool) -> None:
-        """Did the last try succeed?"""
-        self._up.set(up)
-
-
 class Metrics:
     """The metrics of one process, in a registry of their own.
 
@@ -86,6 +51,7 @@ class Metrics:
         version: the detector's version, for `detector_build_info`.
         formats: names of the wire formats that can come.
         detectors: names of the detectors that can fire, correlation's included.
+        channels: names of what statistical detectors test.
         sinks: names of the sinks.
     """
 
@@ -96,12 +62,14 @@ class Metrics:
         version: str = "",
         formats: Iterable[str] = (),
         detectors: Iterable[str] = (),
+        channels: Iterable[str] = (),
         sinks: Iterable[str] = (),
     ) -> None:
         # Creation times would double the series of every counter, and Prometheus 2 has no use for them.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         self._define_stream()
+        self._define_statistics()
         self._define_sinks()
         self._define_state()
         ProcessCollector(registry=self.registry)
@@ -109,6 +77,9 @@ class Metrics:
             {"version": version, "python": python_version()}
         )
         self._create_children(formats, detectors)
+        for channel in channels:
+            self.tests.labels(channel)
+            self.tests_improbable.labels(channel)
         self._sinks = {sink: SinkMeter(self, sink) for sink in sinks}
         self._lagging: dict[str, set[tuple[str, str]]] = {}
 
@@ -168,6 +139,20 @@ class Metrics:
             "watermark_timestamp_seconds", "Event time up to which events are expected to be complete."
         )
 
+    def _define_statistics(self) -> None:
+        self.tests = self._counter(
+            "tests", "Tests of statistical detectors: hours of principals that are over.", "channel"
+        )
+        self.tests_improbable = self._counter(
+            "tests_improbable", "Those of these tests with a p-value of 1 % or less.", "channel"
+        )
+        self.alerts_statistical = self._counter(
+            "alerts_statistical", "Alerts that nothing but statistics raised: the budget is for the false ones."
+        )
+        self.budget = self._gauge(
+            "budget_alerts_per_day", "False alerts a day that all statistical detectors together may raise."
+        )
+
     def _define_sinks(self) -> None:
         self.sink_write_seconds = self._histogram(
             "sink_write_seconds", "A write to a sink that succeeded.", _SHORT, "sink"
@@ -225,6 +210,13 @@ class Metrics:
         """Events scored in a batch, by verdict."""
         for verdict, count in counts.items():
             self._verdict_children[verdict].inc(count)
+
+    def count_tests(self, ended: Mapping[tuple[str, bool], int]) -> None:
+        """Tests that are over, by channel and whether they were improbable."""
+        for (channel, improbable), count in ended.items():
+            self.tests.labels(channel).inc(count)
+            if improbable:
+                self.tests_improbable.labels(channel).inc(count)
 
     def count_findings(self, findings: Iterable[Finding]) -> None:
         """Findings of a batch, those that are suppressed among them."""

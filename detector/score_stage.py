@@ -114,6 +114,9 @@ class ScoreStage(Stage):
         for topic, count in self._passed_over.items():
             metrics.passed_over.labels(topic).inc(count)
         self._passed_over.clear()
+        if self.scoring.tests_ended:
+            metrics.count_tests(self.scoring.tests_ended)
+            self.scoring.tests_ended.clear()
 
     def _queue(self, partition: Partition, record: Record) -> None:
         decoded = self._decoder.decode(record)

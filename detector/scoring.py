@@ -11,7 +11,7 @@ import msgspec
 from detector.approvals import ControlSettings, stopped_after
 from detector.budget import BudgetSettings
 from detector.charter import Charters
-from detector.counting import count_tests
+from detector.counting import Ended, count_tests
 from detector.detectors.base import Context, Detector, flags
 from detector.events import Envelope, Event, Kind
 from detector.findings import Finding
@@ -74,6 +74,7 @@ class Scoring:
         self._rebaseline = Rebaseline(detectors, self._suppressions.zones)
         self._knowledge = Knowledge.nothing(self._budget, self._channels)
         self._restored_version = 0.0
+        self.tests_ended = Ended()  # until whoever measures takes them away
 
     @property
     def principals(self) -> int:
@@ -178,7 +179,7 @@ class Scoring:
         in_force = None if self._overrides is None else self._overrides.at(principal.id, role, now)
         findings = self._judge(event, principal, context, in_force)
         if context.tests:
-            count_tests(context, sums.tests)
+            count_tests(context, sums.tests, self.tests_ended)
         hour = now // 3600.0
         if hour > principal.active_hour and event.kind in WORK:
             principal.active_hour = hour

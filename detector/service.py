@@ -120,6 +120,7 @@ class Service:
             version=VERSION,
             formats=FORMATS,
             detectors=[*DETECTORS, *chains.DERIVED],
+            channels=[channel for detector in DETECTORS.values() for channel in detector.channels],
             sinks=[sink.name for sink in sinks],
         )
         self._runners: dict[str, SinkRunner] = {}
@@ -134,6 +135,7 @@ class Service:
         self.metrics.set_reload(worked=True, now=time.time())
         self.metrics.checkpoint_age.set_function(lambda: max(time.monotonic() - s.checkpointed_at for s in stages))
         self.metrics.adjustments.set_function(lambda: len(self._adjustments))
+        self.metrics.budget.set_function(lambda: self._reloader.config.budget.alerts_per_day)
         self.metrics.ready.set_function(lambda: self._ready()[0])
         self.metrics.healthy.set_function(lambda: self._healthy()[0])
 

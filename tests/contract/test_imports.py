@@ -16,7 +16,7 @@ CORE = {
     *("pipeline", "formats", "detectors", "reach", "extraction", "activity", "destinations", "suppressions"),
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
     *("feedback", "adjustments", "judgements", "rebaseline", "relearning", "correlated"),
-    *("integrity", "overrides", "in_force", "hours", "counting"),
+    *("integrity", "overrides", "in_force", "hours", "counting", "statistical"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {

@@ -86,3 +86,28 @@ def test_how_long_data_has_stood_open_is_measured_over_all_partitions(tmp_path: 
     stage.on_lost(partitions)
     assert oldest() == 0.0
     assert metrics.registry.get_sample_value("detector_restore_seconds", {"stage": "correlate"}) is not None
+
+
+def test_alerts_of_statistics_alone_are_counted_for_the_budget(tmp_path: Path) -> None:
+    source, metrics = FakeSource([{}], threading.Event(), [P0]), Metrics()
+    shell = StageShell(
+        connect=source.connect,
+        outputs=Outputs([]),
+        checkpoints=CheckpointStore(str(tmp_path), "correlate"),
+        metrics=metrics,
+        stop=source.stop,
+        share=float("inf"),
+    )
+    stage = CorrelateStage(shell, lambda: assembly.correlator(Config()), lambda _: None)
+    stage.run()
+    stage.on_assigned([P0])
+    rule = next(iter(REGISTRY["new_endpoint"].rules))
+
+    def counted(number: int, p_value: float | None) -> float | None:
+        who = {"principal": f"agent-{number}", "entities": (f"agent:agent-{number}",)}
+        found = signals.encode(a_finding(number, rule=rule, severity="SEV1", p_value=p_value, **who))
+        assert len(stage.take({P0: [Record(*P0, number, None, found, 0.0)]}, set()).alerts) == 1
+        return metrics.registry.get_sample_value("detector_alerts_statistical_total")
+
+    assert counted(1, None) == 0, "a rule's"
+    assert counted(2, 1e-9) == 1

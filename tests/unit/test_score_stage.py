@@ -128,6 +128,21 @@ def test_what_is_understood_and_tells_of_no_act_is_counted(tmp_path: Path) -> No
     assert stage.positions == {P0: 4}
 
 
+def test_tests_of_hours_that_are_over_are_counted_once(logs: dict[Partition, list[Record]], tmp_path: Path) -> None:
+    """Six agents, two days, one test an hour: the last hour is not over, and what one principal sent is improbable."""
+    stage = stage_of(tmp_path, PARTITIONS)
+    later = sending(49 * HOUR, "agent-1", 20_000)
+    take_all(stage, logs)
+    stage.take({P1: [record(later, P1, len(logs[P1]))]}, set(PARTITIONS))
+    registry, outside = stage.shell.metrics.registry, {"channel": "transfer_rate outside"}
+    tests = registry.get_sample_value("detector_tests_total", outside)
+    assert tests is not None
+    assert 5 * 40 < tests <= 6 * 48
+    assert registry.get_sample_value("detector_tests_improbable_total", outside) == 1
+    stage.take({}, set(PARTITIONS))
+    assert registry.get_sample_value("detector_tests_total", outside) == tests
+
+
 def test_a_reject_keeps_its_place_among_events(tmp_path: Path) -> None:
     """It waits with the event before it, so that no position is saved that skips what was not scored."""
     stage = stage_of(tmp_path, [P0, P1])
