@@ -123,6 +123,38 @@ SUPPRESSED: Final = lines(
     bars=True,
 )
 
+IMPROBABLE: Final = lines(
+    "Improbable hours, by channel",
+    [ask("job_channel:detector_tests_improbable:ratio1d", "{{channel}}"), ask("vector(0.01)", "one in a hundred")],
+    "percentunit",
+    "Share of a day's hours of principals that fitted their baselines so badly as one in a hundred should. What rises "
+    "and stays is a change of normal.",
+    dashed=("one in a hundred",),
+)
+
+TESTS: Final = lines(
+    "Tests, by channel",
+    [ask("sum by (channel) (increase(detector_tests_total[1h]))", "{{channel}}")],
+    "short",
+    "Hours of principals that were held against a baseline, within an hour. The budget is shared among so many.",
+)
+
+WEEK: Final = lines(
+    "Seven days' alerts of statistics",
+    [
+        ask("job:detector_alerts_statistical:increase7d", "alerts"),
+        ask("7 * max(detector_budget_alerts_per_day)", "budget"),
+        ask(
+            "7 * max(detector_budget_alerts_per_day) + 3 * sqrt(7 * max(detector_budget_alerts_per_day))",
+            "more than chance",
+        ),
+    ],
+    "short",
+    "Alerts with nothing but statistics behind them when they were raised, true ones among them. Above the upper line "
+    "RogueAgentBudgetExceeded fires.",
+    dashed=("budget", "more than chance"),
+)
+
 PAGE: Final = Page(
     uid="rogue-agents-quality",
     title="Rogue agents: detection quality",
@@ -134,6 +166,7 @@ PAGE: Final = Page(
             Shelf(4, (6, BUDGET), (6, ACTUAL), (6, UNJUDGED), (6, SILENCED)),
             Shelf(9, (12, BY_DAY), (12, BY_SEVERITY)),
         ),
+        Section("Baselines", Shelf(8, (8, WEEK), (8, IMPROBABLE), (8, TESTS))),
         Section("Verdicts", Shelf(9, (7, JUDGED), (7, PRECISION), (10, VERDICTS))),
         Section("Who makes them", Shelf(11, (15, BY_RULE), (9, BY_ROLE))),
         Section("How fast, and under which configuration", Shelf(8, (8, DELAY), (8, CONFIGURATIONS), (8, SUPPRESSED))),

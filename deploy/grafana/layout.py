@@ -19,6 +19,7 @@ from deploy.grafana.queries import CLICKHOUSE, PLUGIN
 
 COLUMNS: Final = 24
 TAG: Final = "rogue-agent-detector"
+RUNBOOK: Final = "rogue-agents-runbook"
 
 
 class Shelf:
@@ -68,8 +69,10 @@ def build(page: Page) -> Dashboard:
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .readonly()
         .link(_others())
+        .link(_runbook())
     )
-    for variable in (*_sources(), *page.variables):
+    asking = any(_of(panel) for section in page.sections for shelf in section.shelves for _, panel in shelf.panels)
+    for variable in (*(_sources() if asking else ()), *page.variables):
         board = board.with_variable(variable)
     y, number = 0, 1
     for section in page.sections:
@@ -79,7 +82,9 @@ def build(page: Page) -> Dashboard:
             x = 0
             for width, panel in shelf.panels:
                 place = GridPos(h=shelf.height, w=width, x=x, y=y)
-                board = board.with_panel(panel.id(number).grid_pos(place).datasource(_of(panel)))
+                if (source := _of(panel)) is not None:
+                    panel.datasource(source)
+                board = board.with_panel(panel.id(number).grid_pos(place))
                 x, number = x + width, number + 1
             y += shelf.height
     return board.build()
@@ -99,10 +104,10 @@ def choice(name: str, label: str, about: str, sql: str) -> dashboard.QueryVariab
     )
 
 
-def _of(panel: Panel) -> DataSourceRef:
+def _of(panel: Panel) -> DataSourceRef | None:
+    """The data source that a panel asks; None if it asks nothing."""
     targets: list[Any] = panel.build().targets or []
-    source: DataSourceRef = targets[0].to_json()["datasource"]
-    return source
+    return targets[0].to_json()["datasource"] if targets else None
 
 
 def _sources() -> list[dashboard.DatasourceVariable]:
@@ -119,4 +124,14 @@ def _others() -> dashboard.DashboardLink:
         .as_dropdown(True)
         .keep_time(True)
         .icon("external link")
+    )
+
+
+def _runbook() -> dashboard.DashboardLink:
+    return (
+        dashboard.DashboardLink("Runbook")
+        .type(DashboardLinkType.LINK)
+        .url(f"/d/{RUNBOOK}")
+        .tooltip("What to do about each alert of Prometheus'")
+        .icon("doc")
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import common, dashboard, stat, table, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, stat, table, text, timeseries
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from deploy.grafana.queries import Query
 
-Panel = stat.Panel | timeseries.Panel | table.Panel
+Panel = stat.Panel | timeseries.Panel | table.Panel | text.Panel
 
 RED: Final = "dark-red"
 ORANGE: Final = "orange"

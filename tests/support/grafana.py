@@ -56,7 +56,7 @@ def questions(source: str) -> list[Question]:
 def _questions(source: str) -> Iterator[Question]:
     for page in pages():
         for panel in panels(page):
-            for target in panel["targets"]:
+            for target in panel.get("targets", ()):
                 if target["datasource"]["type"] == source:
                     text = target["expr"] if source == "prometheus" else target["rawSql"]
                     yield Question(page["uid"], panel["title"], target["refId"], target.get("queryType", ""), text)

@@ -57,6 +57,10 @@ def copied(folder: Path, *, detectors: Sequence[str], alertmanagers: Sequence[st
         assert said in text, f"{config.name} says {said} no more"
         text = text.replace(said, here)
     config.write_text(text, encoding="utf-8")
+    rules = copy / "rules/recording.yml"
+    said = rules.read_text(encoding="utf-8")
+    assert "interval: 2m" in said, f"{rules.name} says so no more"
+    rules.write_text(said.replace("interval: 2m", "interval: 1s"), encoding="utf-8")
     for name, targets in (("detector", detectors), ("alertmanager", alertmanagers)):
         (copy / f"targets/{name}.yml").write_text(f"- targets: {list(targets)}\n", encoding="utf-8")
     return config

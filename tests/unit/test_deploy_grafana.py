@@ -55,13 +55,15 @@ def test_every_panel_says_what_it_shows() -> None:
         assert len({panel["id"] for panel in page["panels"]}) == len(page["panels"])
         for panel in panels(page):
             assert panel["description"].endswith((".", ").")), panel["title"]
-            letters = [target["refId"] for target in panel["targets"]]
+            letters = [target["refId"] for target in panel.get("targets", ())]
             assert letters == list("ABCDEFGH"[: len(letters)])
 
 
 def test_units_are_set() -> None:
     for page in pages():
         for panel in panels(page):
+            if panel["type"] == "text":
+                continue
             if panel["type"] != "table":
                 assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
                 continue
@@ -92,7 +94,9 @@ def test_series_that_are_dressed_by_name_exist() -> None:
 def test_a_panel_asks_one_data_source() -> None:
     for page in pages():
         for panel in panels(page):
-            assert {str(target["datasource"]) for target in panel["targets"]} == {str(panel["datasource"])}
+            assert (panel["type"] == "text") == ("datasource" not in panel) == ("targets" not in panel), panel["title"]
+            asked = {str(target["datasource"]) for target in panel.get("targets", ())}
+            assert asked == ({str(panel["datasource"])} if asked else set())
 
 
 def test_a_principals_name_can_not_break_out_of_a_statement() -> None:
@@ -139,11 +143,46 @@ def test_expressions_ask_for_metrics_that_exist() -> None:
 def test_links_lead_to_dashboards_that_exist() -> None:
     uids = {page["uid"] for page in pages()}
     assert len(uids) == len(PAGES)
-    linked = {uid for page in pages() for uid in re.findall(r"/d/([\w-]+)", str(page))}
-    assert linked == {"rogue-agents-agent"}
-    assert linked <= uids
+    linked = {page["uid"]: set(re.findall(r"/d/([\w-]+)", str(page))) for page in pages()}
+    assert set().union(*linked.values()) == uids
+    assert [uid for uid, to in linked.items() if "rogue-agents-runbook" not in to] == [], "each leads to the runbook"
+    assert "rogue-agents-agent" in linked["rogue-agents-soc"]
+    assert uids - {"rogue-agents-agent"} <= linked["rogue-agents-runbook"]
     (agent,) = (page for page in pages() if page["uid"] == "rogue-agents-agent")
     assert "principal" in {variable["name"] for variable in agent["templating"]["list"]}
+
+
+def test_the_runbook_has_a_panel_for_each_alert_with_its_words() -> None:
+    (page,) = (page for page in pages() if page["uid"] == "rogue-agents-runbook")
+    told = {panel["title"]: panel["options"]["content"] for panel in panels(page)}
+    alerts = [
+        rule["alert"]
+        for path in RULES.glob("*.yml")
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert sorted(told) == sorted(alerts)
+    said = " ".join((ROOT / "deploy/prometheus/RUNBOOK.md").read_text(encoding="utf-8").split())
+    for name, text_of in told.items():
+        first = re.sub(r"\*\*(\w+)\*\*", lambda found: f"[{found[1]}](#{found[1].lower()})", text_of.split("\n\n")[0])
+        assert f"## {name} {first} " in said
+        assert "](#" not in text_of, f"{name}: sections are panels here, which no anchor leads to"
+        assert not re.search(r"\](?!\()", text_of.replace("[15m]", "")), f"{name}: a link that leads nowhere"
+
+
+def test_the_runbook_names_panels_that_exist_where_it_says() -> None:
+    said = (ROOT / "deploy/prometheus/RUNBOOK.md").read_text(encoding="utf-8")
+    uids = dict(re.findall(r"^\[([^\]]+)\]: http\S+/d/(\S+)$", said, re.MULTILINE))
+    titles = {page["uid"]: {panel["title"] for panel in panels(page)} for page in pages()}
+    sections = re.split(r"^## ", said, flags=re.MULTILINE)[1:]
+    for section in sections:
+        (looks,) = re.findall(r"^Look at (.+)\.$", section, re.MULTILINE)
+        for look in looks.split("; "):
+            board, panels_there = re.fullmatch(r"\[([^\]]+)\]: (.+)", look).groups()  # type: ignore[union-attr]
+            named = re.findall(r"\*([^*]+)\*", panels_there)
+            assert named
+            assert set(named) <= titles[uids[board]], section.splitlines()[0]
 
 
 def provisioning(name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import type {
   FieldConfig as LinesCustom,
   Options as LinesOptions,
 } from "./node_modules/@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
+import type { Options as TextOptions } from "./node_modules/@grafana/schema/dist/esm/raw/composable/text/panelcfg/x/TextPanelCfg_types.gen";
 import type { Dashboard, DataSourceRef, Panel, RowPanel, VariableModel } from "@grafana/schema";
 
 export type Wire<T> = T extends string
@@ -58,7 +59,9 @@ export type Numbers = Of<"stat", StatOptions, Record<string, never>>;
 export type Lines = Of<"timeseries", LinesOptions, LinesCustom>;
 export type Rows = Of<"table", TableOptions, TableCustom>;
 
+export type Words = Omit<Of<"text", TextOptions, Record<string, never>>, "fieldConfig" | "targets">;
+
 export type Board = Omit<Wire<Dashboard>, "panels" | "templating"> & {
-  panels: (Numbers | Lines | Rows | Wire<RowPanel>)[];
+  panels: (Numbers | Lines | Rows | Words | Wire<RowPanel>)[];
   templating: { list: Wire<VariableModel>[] };
 };
