@@ -20,7 +20,8 @@ for name in page-token ticket-token digest-token heartbeat-token; do
   [ -s "$folder/$name" ] || random >"$folder/$name"
 done
 
-hash() { printf '%s' "$(cat "$folder/$1")" | sha256sum | cut -d ' ' -f 1; }
+sha256() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } # the latter is macOS's
+hash() { printf '%s' "$(cat "$folder/$1")" | sha256 | cut -d ' ' -f 1; }
 
 # Made anew each time, so that it fits the passwords; the roles are those of deploy/clickhouse/roles.sql.
 {

@@ -16,7 +16,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final = ROOT / "deploy/compose.yaml"
-CONFIG: Final = ROOT / "deploy/compose/detector.yaml"
+CONFIG: Final = ROOT / "deploy/compose/etc/detector.yaml"
 WORKERS: Final = ("score-1", "score-2", "correlate")
 
 # Where the test's broker is, and how its quorum is made, is its own affair.

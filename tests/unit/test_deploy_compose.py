@@ -63,6 +63,13 @@ def test_what_is_mounted_is_there() -> None:
         assert (COMPOSE.parent / source).exists(), (name, source)
 
 
+def test_the_detectors_configuration_is_mounted_with_its_folder() -> None:
+    """Of a file alone the container would go on to see the one that an editor, or `git pull`, has replaced."""
+    targets = {target: COMPOSE.parent / source for _, source, target in mounts() if target.startswith("/etc/detector")}
+    assert list(targets) == ["/etc/detector"]
+    assert [path.name for path in targets["/etc/detector"].iterdir()] == [CONFIG.name]
+
+
 def test_images_have_a_tag_and_can_be_others() -> None:
     for name, service in SERVICES.items():
         match = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w./-]+:([\w.]+)\}", service["image"])
