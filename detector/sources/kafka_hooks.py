@@ -4,7 +4,7 @@ All reach into its internals (`_fetcher`, `_net`), which is why the dependency i
 an integration test of its own.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.future import Future
 
 from detector.sources.alignment import Partition
+from detector.sources.kafka_records import Batches
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +56,15 @@ def free_drained(consumer: KafkaConsumer) -> None:
 
 
 class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one fetched partition, which end early instead of raising."""
+    """The records of one fetched partition, read quickly, which end early instead of raising."""
 
     def __init__(self, *args: Any, on_skip: Callable[[SkippedRecord], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._on_skip = on_skip
+
+    def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[Any]:
+        unpacked: Iterator[Any] = super()._unpack_records(tp, Batches(records), *deserializers)
+        return unpacked
 
     def take(self, n: int | None = None) -> list[Any]:
         try:
