@@ -31,7 +31,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 UtcTime = Annotated[datetime, Meta(tz=True)]
 
 
-class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
+class Actor(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Who acted: `role` is the peer group it is judged by, `session` the run or conversation it acted in."""
 
     id: Identifier
@@ -41,7 +41,7 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
     session: Name | None = None
 
 
-class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What was acted on. For a control event: the agent concerned, by its id."""
 
     uri: Uri
@@ -51,7 +51,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many records the container held before the act, when the source tells (a mailbox, a table)."""
 
 
-class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
+class Destination(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where data went: a host, an account or a recipient, and the zone it lies in."""
 
     host: Name | None = None
@@ -60,7 +60,7 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     zone: Zone = "unknown"
 
 
-class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
+class Permission(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A change of who can reach what. The resource is the event's target.
 
     "disable": a safeguard was switched off (an audit log, a second factor, encryption, a branch's protection),
@@ -79,7 +79,7 @@ class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
     inherited_from: Name | None = None
 
 
-class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The human in the loop: was a yes required, which one is claimed, and who gave it."""
 
     required: bool = False
@@ -90,7 +90,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
 NamedKind = Literal["email", "account", "phone", "url", "host", "channel", "path", "name"]
 
 
-class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+class Named(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Something that words point at: an address, an account, a host.
 
     `value` is in canonical form (lower case; an account without spaces). `key` is the innermost argument
@@ -104,7 +104,7 @@ class Named(msgspec.Struct, frozen=True, omit_defaults=True):
     alone: bool = False
 
 
-class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+class Content(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the words of an event name; the words themselves are not kept.
 
     `request` are the distinct lower-case words of what a person asked the agent, `arguments` what a call was
@@ -116,7 +116,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     result: tuple[Named, ...] = ()
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One action. `id` is its idempotency key; `time` is when it happened, aware, in any zone."""
 
     id: Identifier
@@ -154,7 +154,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 Reason = Literal["empty", "too_large", "not_utf8", "not_json", "wrong_shape", "unknown_format", "not_storable"]
 
 
-class Reject(msgspec.Struct, frozen=True):
+class Reject(msgspec.Struct, frozen=True, gc=False):
     """A message that could not be understood, or stored: why, in a word for the metrics and a sentence for a person."""
 
     reason: Reason
@@ -162,7 +162,7 @@ class Reject(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """An event with where it was read: unique by (topic, partition, offset, index), and the original bytes.
 
     `received_at` is the broker's time of arrival (unix seconds), or the reader's clock for a file: the one
@@ -179,7 +179,7 @@ class Envelope(msgspec.Struct, frozen=True):
     format: str = "native"
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A reject with where it was read: unique by (topic, partition, offset, index); all as in `Envelope`."""
 
     reject: Reject

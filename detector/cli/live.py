@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn
 
-from detector import screens
+from detector import garbage, screens
 from detector.cli.common import FAILED, ConfigOption, FilesArgument
 from detector.config_file import load
 from detector.config_watch import FileWatch
@@ -48,7 +48,8 @@ def run(
     if workers > 1 or targets is not None:
         raise typer.Exit(_supervise(config, stage, workers, targets, watch=watch))
     files = FileWatch(config) if config is not None and watch else None  # before they are read: no change is missed
-    Service(load(config), stage, path=config, watch=files).run()
+    with garbage.spared():
+        Service(load(config), stage, path=config, watch=files).run()
 
 
 def _supervise(config: Path | None, stage: StageName, count: int, targets: Path | None, *, watch: bool) -> int:

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """Bytes and where they were read: unique by (topic, partition, offset), in offset order in a partition.
 
     `received_at` is the broker's time of arrival, or the reader's clock for a file, in unix seconds.
