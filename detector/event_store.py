@@ -153,6 +153,7 @@ class EventStoreSink(Sink):
     name = "clickhouse"
     accepts: frozenset[Noun] = ClickHouseSink.accepts
     batch = ClickHouseSink.batch
+    linger = ClickHouseSink.linger
 
     def __init__(self, store: EventStore, make: Callable[[Store], Sink]) -> None:
         self._store = store

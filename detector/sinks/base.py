@@ -137,6 +137,8 @@ class Sink(ABC):
     """How often `tick` wants to be called; None for never."""
     batch: int | None = None
     """How many items it would best be given at once, while so many wait; None for as many as any sink."""
+    linger: float | None = None
+    """For how many seconds it would rather wait for so many than write fewer; None for as long as any sink."""
 
     @abstractmethod
     def write(self, batch: Batch) -> list[Refused]:

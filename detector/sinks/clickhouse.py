@@ -136,6 +136,9 @@ class ClickHouseSink(Sink):
     batch = 4_000
     """Each insert leaves a part that is merged again and again: four times as many rows cost half as much each."""
 
+    linger = 0.5
+    """Seconds: an insert while the last one ran would find a few hundred rows. Alerts don't wait for the store."""
+
     def __init__(
         self,
         client: Client,

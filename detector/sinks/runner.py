@@ -22,7 +22,7 @@ class Limits(msgspec.Struct, frozen=True):
         max_queue: items that may be pending (put, not yet durable).
         max_bytes: bytes of messages that may be.
         max_batch: small batches are joined up to so many items, unless the sink has a number of its own.
-        linger: seconds to wait for more items before a write.
+        linger: seconds to wait for more items before a write, unless the sink has a time of its own.
         backoff: pauses between tries.
     """
 
@@ -75,7 +75,7 @@ class SinkRunner:
         self._pending = Pending(
             max_items=limits.max_queue,
             max_batch=limits.max_batch if sink.batch is None else sink.batch,
-            linger=limits.linger,
+            linger=limits.linger if sink.linger is None else sink.linger,
             max_bytes=limits.max_bytes,
         )
         self._stop = threading.Event()

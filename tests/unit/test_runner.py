@@ -69,6 +69,19 @@ def test_a_sink_may_have_a_size_of_its_own() -> None:
     assert [numbers(items) for items in sink.tries] == [[0, 1, 2, 3, 4], [5, 6]]
 
 
+def test_a_sink_may_linger_for_a_time_of_its_own() -> None:
+    sink = ScriptedSink()
+    sink.batch, sink.linger = 3, 3600.0
+    runner = SinkRunner(sink, AT_ONCE)
+    runner.start()
+    runner.put(findings(1))
+    runner.put(findings(2))
+    assert not sink.tries
+    runner.put(findings(3))
+    assert runner.close(LONG)
+    assert [numbers(items) for items in sink.tries] == [[1, 2, 3]]
+
+
 def test_joining_leaves_the_batches_of_the_caller_alone() -> None:
     first, second = findings(1), findings(2)
     runner = SinkRunner(ScriptedSink(), AT_ONCE)
