@@ -160,7 +160,7 @@ def rates(samples: Sequence[Sample], parts: int, skip: float = 0.1) -> list[floa
     """
     first, last = samples[0].done, samples[-1].done
     begin = first + skip * (last - first)
-    marks = [begin + (last - begin) * part / parts for part in range(parts + 1)]
+    marks = [min(begin + (last - begin) * part / parts, last) for part in range(parts + 1)]  # rounding may pass it
     times = [_when(samples, mark) for mark in marks]
     return [(marks[part + 1] - marks[part]) / max(times[part + 1] - times[part], 1e-9) for part in range(parts)]
 
