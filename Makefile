@@ -66,5 +66,5 @@ clean: ## remove the virtual environment and what demo and runs left behind
 $(STAMP): pyproject.toml deploy/constraints.txt
 	@./deploy/venv.sh $(VENV)
 	@echo "installing rogue-agent-detector and its pinned dependencies into $(VENV) (some minutes the first time)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[embedded,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[embedded,fast,dev]'
 	@touch $@

@@ -78,6 +78,10 @@ class Kafka(Section):
     bootstrap_servers: tuple[str, ...] = Field(
         ("127.0.0.1:9092",), min_length=1, description="Brokers to ask first, as host:port."
     )
+    client: Literal["kafka-python", "confluent-kafka"] = Field(
+        "kafka-python",
+        description="What reads topics; `confluent-kafka` takes less time a message, and needs the extra `fast`.",
+    )
     group_id: str = Field("rogue-agent-detector", description="Consumer group; correlation adds `-correlate`.")
     instance_id: str | None = Field(
         None, description="Static membership: keeps the partitions over a restart. Unique for each process."

@@ -27,7 +27,7 @@ from detector.detectors import REGISTRY as DETECTORS
 from detector.event_store import EventStore, EventStoreSink, Stored, opened
 from detector.feedback import Feedback
 from detector.formats import REGISTRY as FORMATS
-from detector.kafka_settings import client_settings
+from detector.kafka_settings import client_settings, reading
 from detector.metrics import Metrics
 from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
 from detector.os_signals import Signals
@@ -107,6 +107,7 @@ class Service:
         self._patience = patience
         self._names: list[str] = ["score", "correlate"] if stage == "both" else [stage]
         self._client = client_settings(config.kafka)
+        self._reading = reading(config.kafka)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._adjustments = Adjustments()
@@ -286,7 +287,7 @@ class Service:
     def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id
         settings = msgspec.structs.replace(self._patience.consumer, group_instance_id=instance)
-        return lambda listener: KafkaSource(self._client, topics, group, listener, time.time, settings=settings)
+        return lambda listener: KafkaSource(self._reading, topics, group, listener, time.time, settings=settings)
 
     def _repeat_open(self, alerts: Sequence[Alert]) -> None:
         """After a restart Alertmanager is told again what is open."""

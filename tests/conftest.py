@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "(read|open)_text is deprecated", DeprecationWarning)
     import kafka  # noqa: F401
 
-pytest_plugins = ["tests.support.kafka", "tests.support.store"]
+pytest_plugins = ["tests.support.kafka", "tests.support.kafka_source", "tests.support.store"]
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
@@ -18,19 +17,11 @@ from kafka.future import Future
 
 from detector.sources.alignment import Partition
 from detector.sources.kafka_records import Batches
+from detector.sources.member import SkippedRecord
 
 log = structlog.get_logger(__name__)
 
 Callback = Callable[[list[Partition]], None]
-
-
-class SkippedRecord(msgspec.Struct, frozen=True):
-    """An offset that can't be read: its batch fails the checksum, or does not unpack."""
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
 
 
 def skip_damaged(consumer: KafkaConsumer, on_skip: Callable[[SkippedRecord], None]) -> None:

@@ -15,7 +15,8 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from detector.events import Event
-from detector.sources.kafka_consumer import ConsumerSettings, connect
+from detector.sources.kafka_consumer import connect
+from detector.sources.member import ConsumerSettings
 
 _QUIET: Final = 30.0
 

@@ -20,7 +20,8 @@ from kafka import KafkaConsumer, TopicPartition
 from detector.alerts import Alert
 from detector.produce import Pace, produce
 from detector.publishing import key_of
-from detector.sources.kafka_consumer import ConsumerSettings, connect
+from detector.sources.kafka_consumer import connect
+from detector.sources.member import ConsumerSettings
 
 PROBE: Final = "probe-"
 _TIME: Final = re.compile(rb'"id":"([^"]*)","time":"[^"]*"')

@@ -23,7 +23,7 @@ from detector.partitions import ScoringSettings
 from detector.renderings import RENDERINGS
 from detector.scoring import Scoring
 from detector.sinks.alertmanager import annotations
-from detector.sources.kafka import CLOCKS_DIFFER, _arrival
+from detector.sources.member import CLOCKS_DIFFER, arrival
 from detector.train.card import _cell
 from tests.support.events import PARTITION, START, envelope, event, human
 from tests.support.nouns import a_finding, an_alert
@@ -137,11 +137,11 @@ def test_an_event_of_2099_changes_nothing_for_anybody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "arrival"),
+    ("timestamp", "arrived"),
     [(NOW - 1e6, NOW - 1e6), (NOW + CLOCKS_DIFFER, NOW + CLOCKS_DIFFER), (4e9, NOW), (-1, NOW)],
 )
-def test_a_producer_can_not_vouch_for_the_future_by_its_own_timestamp(timestamp: float, arrival: float) -> None:
-    assert _arrival(timestamp, NOW) == arrival
+def test_a_producer_can_not_vouch_for_the_future_by_its_own_timestamp(timestamp: float, arrived: float) -> None:
+    assert arrival(timestamp, NOW) == arrived
 
 
 def test_late_and_repeated_events_are_told_apart_and_scored_once() -> None:

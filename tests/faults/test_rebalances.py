@@ -16,7 +16,7 @@ from detector.sources.kafka import CommitLost, CommitRetry, ConsumerSettings, Ka
 from tests.support.clean_replay import assert_clean
 from tests.support.events import event
 from tests.support.kafka import new_topic, publish, unique
-from tests.support.kafka_source import QUICK, Listener, poll_until, read, source_of
+from tests.support.kafka_source import QUICK, By, Listener, poll_until, read, source_of
 from tests.support.receiver import Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import BEGIN, Load, Message, messages
@@ -135,7 +135,7 @@ def test_a_worker_that_froze_for_longer_than_its_session_doubles_nothing_when_it
     assert_clean(deployment, url, [request.body for request in hook.requests])
 
 
-def test_a_partition_that_does_not_move_is_read_on_while_another_moves(kafka_bootstrap: str) -> None:
+def test_a_partition_that_does_not_move_is_read_on_while_another_moves(kafka_bootstrap: str, by: By) -> None:
     topic, group, enough = new_topic(kafka_bootstrap, partitions=4), unique("group"), threading.Event()
     first, second = Listener(), Listener()
     came: defaultdict[int, list[float]] = defaultdict(list)
@@ -153,7 +153,7 @@ def test_a_partition_that_does_not_move_is_read_on_while_another_moves(kafka_boo
                 came[number] += [time.monotonic()] * len(records)
 
     publishing = threading.Thread(target=publish_on)
-    with source_of(kafka_bootstrap, topic, group, first, clock=time.time) as one:
+    with source_of(by(kafka_bootstrap), topic, group, first, clock=time.time) as one:
         poll_until(lambda: len(first.owned) == 4, one)
         reading = threading.Thread(target=read_on, args=(one,))
         publishing.start()
@@ -161,7 +161,7 @@ def test_a_partition_that_does_not_move_is_read_on_while_another_moves(kafka_boo
         try:
             until(lambda: min((len(came[number]) for number in range(4)), default=0) > 3, seconds=30)
             joined = time.monotonic()
-            with source_of(kafka_bootstrap, topic, group, second, clock=time.time) as two:
+            with source_of(by(kafka_bootstrap), topic, group, second, clock=time.time) as two:
                 poll_until(lambda: len(second.owned) == 2, two, polls=300)
                 settled = time.monotonic()
                 enough.wait(1.0)
@@ -177,15 +177,15 @@ def test_a_partition_that_does_not_move_is_read_on_while_another_moves(kafka_boo
         assert max(gaps) < RESUMED_SECONDS, (number, gaps)
 
 
-def test_who_polls_too_seldom_loses_its_partitions_and_gets_a_share_again(kafka_bootstrap: str) -> None:
+def test_who_polls_too_seldom_loses_its_partitions_and_gets_a_share_again(kafka_bootstrap: str, by: By) -> None:
     """`max_poll_interval`: a loop that hangs is put out, though its heartbeats go on; its late commit is refused."""
     topic, group = new_topic(kafka_bootstrap, partitions=2), unique("group")
     publish(kafka_bootstrap, topic, [(None, b"v%d" % n) for n in range(10)], partition=0)
     hasty = ConsumerSettings(session_timeout=6.0, heartbeat_interval=0.3, max_poll_interval=2.0, commit_timeout=2.0)
     first, second = Listener(), Listener()
     with (
-        source_of(kafka_bootstrap, topic, group, first, settings=hasty) as one,
-        source_of(kafka_bootstrap, topic, group, second, settings=QUICK) as two,
+        source_of(by(kafka_bootstrap), topic, group, first, settings=hasty) as one,
+        source_of(by(kafka_bootstrap), topic, group, second, settings=QUICK) as two,
     ):
         read(one, 10)
         poll_until(lambda: len(second.owned) == 1, one, two)

@@ -7,7 +7,7 @@ import pytest
 from detector.sources.alignment import Partition
 from detector.sources.kafka import KafkaSource
 from tests.support.kafka import new_topic, unique
-from tests.support.kafka_source import Listener, poll_until, source_of
+from tests.support.kafka_source import By, Listener, poll_until, source_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -34,17 +34,17 @@ class Noting(Listener):
         super().on_revoked(partitions)
 
 
-def test_who_takes_over_is_of_a_later_generation_than_who_gave_up(kafka_bootstrap: str) -> None:
+def test_who_takes_over_is_of_a_later_generation_than_who_gave_up(kafka_bootstrap: str, by: By) -> None:
     topic, group = new_topic(kafka_bootstrap, partitions=2), unique("group")
     old, new = Noting(), Noting()
-    with source_of(kafka_bootstrap, topic, group, old) as first:
+    with source_of(by(kafka_bootstrap), topic, group, old) as first:
         old.source = first
         assert first.generation() == 0
         poll_until(lambda: len(old.owned) == 2, first)
         begun = first.generation()
         assert begun >= 1
         assert set(old.assigned_in.values()) == {begun}
-        with source_of(kafka_bootstrap, topic, group, new) as second:
+        with source_of(by(kafka_bootstrap), topic, group, new) as second:
             new.source = second
             poll_until(lambda: len(new.owned) == 1 and len(old.owned) == 1, first, second)
             (moved,) = new.owned

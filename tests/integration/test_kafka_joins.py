@@ -1,4 +1,4 @@
-"""Joins that take longer than a poll, which kafka-python forgets."""
+"""Joins that take longer than a poll, which kafka-python by itself forgets."""
 
 import time
 from contextlib import closing
@@ -8,15 +8,17 @@ from kafka import KafkaAdminClient
 
 from detector.sources.kafka import KafkaSource
 from tests.support.kafka import new_topic, publish, unique
-from tests.support.kafka_source import QUICK, Listener, poll_until
+from tests.support.kafka_source import QUICK, By, Listener, poll_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 
 
-def test_partitions_that_are_added_to_a_topic_are_read_by_who_polls_in_short_bursts(kafka_bootstrap: str) -> None:
+def test_partitions_that_are_added_to_a_topic_are_read_by_who_polls_in_short_bursts(
+    kafka_bootstrap: str, by: By
+) -> None:
     topic, listener = new_topic(kafka_bootstrap, partitions=1), Listener()
     # Metadata is refreshed five times a second, not every five minutes, so that the new partitions are soon seen.
-    client = {"bootstrap_servers": kafka_bootstrap, "metadata_max_age_ms": 200}
+    client = by(kafka_bootstrap, metadata_ms=200)
     with closing(KafkaSource(client, [topic], unique("group"), listener, time.time, settings=QUICK)) as source:
         poll_until(lambda: listener.owned == {(topic, 0)}, source)
         with closing(KafkaAdminClient(bootstrap_servers=kafka_bootstrap)) as admin:

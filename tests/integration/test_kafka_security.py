@@ -1,10 +1,13 @@
 """Kafka over TLS and with SASL, on a real broker: what is let in, and what we refuse to speak to."""
 
+import base64
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
+import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
@@ -15,16 +18,19 @@ from deploy.kafka.probe import free_port
 from detector.config import Kafka, Security
 from detector.config_base import ConfigError
 from detector.kafka_open import open_client
-from detector.kafka_settings import client_settings
+from detector.kafka_settings import client_settings, reading
 from detector.sinks.base import Batch
 from detector.sinks.kafka import KafkaSink
 from detector.sources.base import SourceError
-from detector.sources.kafka_consumer import ConsumerSettings, connect
+from detector.sources.member import ConsumerSettings
 from tests.support.certificates import Authority, Pair
-from tests.support.kafka import drain, new_topic
+from tests.support.kafka import drain, new_topic, unique
+from tests.support.kafka_source import Listener, poll_until, source_of
 from tests.support.nouns import an_alert
 
 pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("forgotten_sockets")]
+
+Reader = Literal["kafka-python", "confluent-kafka"]
 
 PASSWORD: Final = "correct-horse-battery"  # noqa: S105 - of a broker that lives for this test
 WRONG: Final = "wrong-horse-battery"
@@ -41,10 +47,11 @@ ssl.truststore.location={trusted}
 listener.name.mutual.ssl.client.auth=required
 listener.name.other.ssl.keystore.type=PEM
 listener.name.other.ssl.keystore.location={elsewhere}
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl_ssl.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_detector="{password}";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required;
 """
 
 
@@ -58,17 +65,26 @@ class Secured(NamedTuple):
     client: Pair
     client_hidden: Pair
 
+    reader: Reader = "kafka-python"
+
     def kafka(self, listener: str, **security: Any) -> Kafka:
         """The settings of a client that goes in there, and knows the right authority unless told otherwise."""
         security = {"ca_file": self.ca, **security}
         return Kafka(
             bootstrap_servers=(f"127.0.0.1:{self.ports[listener]}",),
+            client=self.reader,
             security=Security(protocol="SASL_SSL" if listener == "sasl" else "SSL", **security),
         )
 
 
+@pytest.fixture(params=get_args(Reader))
+def secured(one_secured: Secured, request: pytest.FixtureRequest) -> Secured:
+    """The same broker, read by one client and by the other."""
+    return one_secured._replace(reader=request.param)
+
+
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def one_secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
     authority, stranger = Authority(folder), Authority(folder, "other-ca")
     names = ("ssl", "mutual", "sasl", "other")
@@ -125,18 +141,21 @@ def passes(secured: Secured, kafka: Kafka) -> None:
     finally:
         sink.close()
     assert len(drain(secured.broker.bootstrap, topic, 1)) == 1
-    consumer = connect(client, [topic], "a-group", ConsumerSettings())
-    consumer.close(autocommit=False)
+    listener = Listener()
+    with source_of(reading(kafka), topic, unique("group"), listener) as source:
+        poll_until(lambda: bool(listener.owned), source)
 
 
 def refusal(kafka: Kafka) -> str:
     """What a person is told who can't come in, at the source and at the sink; it never holds a password."""
-    client = {**client_settings(kafka), "bootstrap_timeout_ms": 3000}
-    with pytest.raises(SourceError) as refused:
-        connect(client, ["any"], "a-group", ConsumerSettings())
-    with pytest.raises(Exception) as failed:  # noqa: PT011 - the sink's runner takes any
-        open_client(KafkaProducer, client)
-    said = f"{refused.value} {failed.value}"
+    hasty = ConsumerSettings(start_timeout=3.0 if kafka.client == "kafka-python" else 2.0)
+    with pytest.raises(SourceError) as refused, source_of(reading(kafka), "any", "a-group", settings=hasty):
+        pass
+    said = str(refused.value)
+    if kafka.client == "kafka-python":
+        with pytest.raises(Exception) as failed:  # noqa: PT011 - the sink's runner takes any
+            open_client(KafkaProducer, {**client_settings(kafka), "bootstrap_timeout_ms": 3000})
+        said += f" {failed.value}"
     assert PASSWORD not in said
     assert WRONG not in said
     return said
@@ -145,6 +164,15 @@ def refusal(kafka: Kafka) -> str:
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_password_lets_in_over_tls(secured: Secured, mechanism: str) -> None:
     passes(secured, secured.kafka("sasl", **sasl(mechanism)))
+
+
+def test_a_token_lets_in(secured: Secured, tmp_path: Path) -> None:
+    """One without a signature, which the broker takes where nothing else is configured."""
+    now = int(time.time())
+    parts = ({"alg": "none"}, {"sub": "detector", "iat": now, "exp": now + 600})
+    head, claims = (base64.urlsafe_b64encode(msgspec.json.encode(part)).rstrip(b"=").decode() for part in parts)
+    (tmp_path / "token").write_text(f"{head}.{claims}.")
+    passes(secured, secured.kafka("sasl", mechanism="OAUTHBEARER", token={"file": tmp_path / "token"}))
 
 
 def test_a_verified_broker_is_used(secured: Secured) -> None:

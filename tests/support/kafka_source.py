@@ -2,13 +2,41 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final, Protocol
+
+import pytest
 
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
-from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener, SkippedRecord
+from detector.sources.confluent import ConfluentMember
+from detector.sources.kafka import Client, ConsumerSettings, KafkaSource, PartitionListener, SkippedRecord
+from detector.sources.kafka_python import KafkaPythonMember
 
 QUICK: Final = ConsumerSettings(session_timeout=6.0, heartbeat_interval=0.3)
+
+
+class By(Protocol):
+    """A client of the broker, one way or the other; it asks each `metadata_ms` which partitions there are."""
+
+    def __call__(self, bootstrap: str, *, metadata_ms: int = 300_000) -> Client: ...
+
+
+def by_kafka_python(bootstrap: str, *, metadata_ms: int = 300_000) -> Client:
+    """The default client."""
+    return Client(KafkaPythonMember, {"bootstrap_servers": bootstrap, "metadata_max_age_ms": metadata_ms})
+
+
+def by_confluent(bootstrap: str, *, metadata_ms: int = 300_000) -> Client:
+    """The client of the extra `fast`."""
+    settings: dict[str, Any] = {"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": metadata_ms}
+    return Client(ConfluentMember, settings)
+
+
+@pytest.fixture(params=[by_kafka_python, by_confluent], ids=["kafka-python", "confluent-kafka"])
+def by(request: pytest.FixtureRequest) -> By:
+    """Each client in turn: they are to behave alike."""
+    chosen: By = request.param
+    return chosen
 
 
 class Clock:
@@ -58,7 +86,7 @@ class Listener:
 
 @contextmanager
 def source_of(
-    bootstrap: str,
+    client: Client,
     topic: str,
     group: str,
     listener: PartitionListener | None = None,
@@ -71,7 +99,7 @@ def source_of(
     hooks = {"on_skip": on_skip} if on_skip else {}
     with closing(
         KafkaSource(
-            {"bootstrap_servers": bootstrap},
+            client,
             [topic],
             group,
             listener or Listener(),
