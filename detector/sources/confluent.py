@@ -219,6 +219,8 @@ class ConfluentMember(GroupMember):
         offsets = {p: offset for p, offset in self._listener.on_assigned(named).items() if offset is not None}
         self._positions |= offsets
         consumer.incremental_assign([TopicPartition(*p, offsets.get(p, OFFSET_INVALID)) for p in named])
+        # librdkafka remembers a pause over the time that a partition was another member's.
+        self.resume(named)
 
     def _on_revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._give_up(_named(partitions), self._listener.on_revoked)
@@ -233,7 +235,6 @@ class ConfluentMember(GroupMember):
                 tell(named)
         finally:
             self._owned.difference_update(named)
-            self._paused.difference_update(named)
             self._given_up.update(named)
             for partition in named:
                 self._positions.pop(partition, None)

@@ -33,10 +33,16 @@ def hook() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def deployment(kafka_bootstrap: str, tmp_path: Path, url: str, hook: Receiver) -> Deployment:
+def client() -> str:
+    """What reads Kafka, unless a test asks for each client in turn."""
+    return "kafka-python"
+
+
+@pytest.fixture
+def deployment(kafka_bootstrap: str, tmp_path: Path, url: str, hook: Receiver, client: str) -> Deployment:
     """Topics, a store and a webhook, for workers that find the same whatever partitions they have."""
     (tmp_path / "secret").write_text("faults")
     webhook = {"url": hook.url, "secret": {"file": str(tmp_path / "secret")}}
-    deployment = Deployment(kafka_bootstrap, tmp_path, store={"url": url}, webhook=webhook, **ALONE)
+    deployment = Deployment(kafka_bootstrap, tmp_path, client=client, store={"url": url}, webhook=webhook, **ALONE)
     deployment.command("topics")
     return deployment

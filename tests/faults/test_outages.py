@@ -18,6 +18,7 @@ from detector.store.migrate import migrate
 from tests.support.clean_replay import assert_clean, read_log, replay
 from tests.support.clickhouse_front import ClickHouseFront, Faults
 from tests.support.kafka import drain, publish
+from tests.support.kafka_source import EACH_CLIENT
 from tests.support.receiver import Answer, Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import Load, episode, messages
@@ -206,6 +207,7 @@ def told_since(hook: Receiver, count: int) -> set[tuple[str, int]]:
     return {(alert.id, alert.version) for alert in alerts}
 
 
+@EACH_CLIENT
 def test_the_broker_is_away(
     stoppable_broker: Broker,
     deployment: Deployment,

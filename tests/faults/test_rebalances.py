@@ -16,7 +16,7 @@ from detector.sources.kafka import CommitLost, CommitRetry, ConsumerSettings, Ka
 from tests.support.clean_replay import assert_clean
 from tests.support.events import event
 from tests.support.kafka import new_topic, publish, unique
-from tests.support.kafka_source import QUICK, By, Listener, poll_until, read, source_of
+from tests.support.kafka_source import EACH_CLIENT, QUICK, By, Listener, poll_until, read, source_of
 from tests.support.receiver import Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import BEGIN, Load, Message, messages
@@ -66,6 +66,7 @@ def shared_by(deployment: Deployment, *workers: Worker) -> bool:
     return {len(numbers) for numbers in have} == {PARTITIONS // len(workers)} and len(set().union(*have)) == PARTITIONS
 
 
+@EACH_CLIENT
 def test_one_three_two_one_workers_while_events_flow(
     deployment: Deployment, load: Load, url: str, hook: Receiver
 ) -> None:
@@ -110,6 +111,7 @@ def slowest_restore(worker: Worker) -> float:
     return slowest
 
 
+@EACH_CLIENT
 def test_a_worker_that_froze_for_longer_than_its_session_doubles_nothing_when_it_wakes(
     deployment: Deployment, load: Load, url: str, hook: Receiver
 ) -> None:
@@ -181,7 +183,7 @@ def test_who_polls_too_seldom_loses_its_partitions_and_gets_a_share_again(kafka_
     """`max_poll_interval`: a loop that hangs is put out, though its heartbeats go on; its late commit is refused."""
     topic, group = new_topic(kafka_bootstrap, partitions=2), unique("group")
     publish(kafka_bootstrap, topic, [(None, b"v%d" % n) for n in range(10)], partition=0)
-    hasty = ConsumerSettings(session_timeout=6.0, heartbeat_interval=0.3, max_poll_interval=2.0, commit_timeout=2.0)
+    hasty = ConsumerSettings(session_timeout=2.0, heartbeat_interval=0.3, max_poll_interval=2.0, commit_timeout=2.0)
     first, second = Listener(), Listener()
     with (
         source_of(by(kafka_bootstrap), topic, group, first, settings=hasty) as one,

@@ -14,6 +14,7 @@ from detector.service import Patience
 from tests.support.clean_replay import assert_clean
 from tests.support.clickhouse_front import ClickHouseFront
 from tests.support.kafka import publish
+from tests.support.kafka_source import EACH_CLIENT
 from tests.support.receiver import Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import episode
@@ -56,6 +57,7 @@ def test_told_to_end_while_a_sink_hangs(
     finish(deployment, url, hook)
 
 
+@EACH_CLIENT
 def test_told_to_end_amid_checkpoints_again_and_again(deployment: Deployment, url: str, hook: Receiver) -> None:
     settings = yaml.safe_load(deployment.config.read_text())
     settings["state"]["every"] = 0.01

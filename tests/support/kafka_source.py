@@ -15,6 +15,10 @@ from detector.sources.kafka_python import KafkaPythonMember
 QUICK: Final = ConsumerSettings(session_timeout=6.0, heartbeat_interval=0.3)
 
 
+EACH_CLIENT: Final = pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
+"""For a test of the whole service that is to pass with either."""
+
+
 class By(Protocol):
     """A client of the broker, one way or the other; it asks each `metadata_ms` which partitions there are."""
 

@@ -34,9 +34,9 @@ with connect(sys.argv[1]) as store:
 
 
 class Deployment:
-    """One configuration: topics, group, state and store of its own, below a folder."""
+    """One configuration: topics, group, state and store of its own, below a folder; `client` reads Kafka."""
 
-    def __init__(self, bootstrap: str, folder: Path, **settings: Any) -> None:
+    def __init__(self, bootstrap: str, folder: Path, *, client: str = "kafka-python", **settings: Any) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.group = unique("group")
@@ -50,6 +50,7 @@ class Deployment:
                 {
                     "kafka": {
                         "bootstrap_servers": [bootstrap],
+                        "client": client,
                         "group_id": self.group,
                         "instance_id": "the-only-one",  # a killed process is replaced at once
                         "topics": self.topics,
