@@ -31,6 +31,7 @@ from detector.tune.trials import Aim
 from tests.support import noisy
 
 SAMPLE = Path(__file__).parents[2] / "sample_logs" / "inbox_deletion"
+EVENTS = "sample_logs/inbox_deletion/events.ndjson.gz"
 TRIED = "detectors:\n  unapproved_action: {enabled: false}\n  behaviour: {enabled: false}\n"
 
 
@@ -42,7 +43,7 @@ def backtest() -> str:
     old, new = (_played(config, rows) for config in configs)
     told = backtests.told(compare(old, new, *configs, known), old, new, ("the defaults", "new.yaml"))
     told.tables = [table for table in told.tables if table.name in {"changed", "incidents"}]
-    return _shown(told)
+    return _shown(told, f"backtest {EVENTS} --config new.yaml --labels sample_logs/inbox_deletion/expected.yaml")
 
 
 def _played(config: Config, rows: list[Row]) -> Played:
@@ -67,10 +68,12 @@ def _recorded(config: Config, rows: list[Row]) -> Recording:
     return result
 
 
-def _shown(told: Answer) -> str:
+def _shown(told: Answer, command: str) -> str:
     text = io.StringIO()
     to_screen(told, Console(file=text, width=screens.PIPE_WIDTH))
-    return "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n```"
+    return (
+        f"```text\n$ detector {command}\n" + "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n```"
+    )
 
 
 def train() -> str:
@@ -82,4 +85,4 @@ def train() -> str:
     player.take(list(from_files([source])))
     told = trainings.told(trained.card, player.result(), Path("var/model/forest.skops"))
     told.facts = {name: value for name, value in told.facts.items() if name not in {"model", "beside"}}
-    return _shown(told)
+    return _shown(told, f"train {EVENTS} --config loud.yaml")

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from detector.config_reference import reference
 from detector.decoding import Decoder
 from detector.replay import Replay
 from detector.sources.files import FileSource
-from tests.support import desk, measured
+from tests.support import desk, measured, worked
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -39,6 +40,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "backtest": desk.backtest,
     "tune": desk.tune,
     "train": desk.train,
+    **{name: partial(worked.example, name) for name in worked.NAMES},
 }
 
 

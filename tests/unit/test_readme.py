@@ -12,14 +12,16 @@ from detector.detectors import REGISTRY
 from detector.evaluation import Evaluation
 from detector.events import KINDS
 from detector.formats.native import decode
-from tests.support import measured
+from tests.support import measured, worked
 from tests.support.ablation import Ablation
 from tests.support.evaluation import CLEAN, COMMON_DAYS
 from tests.support.readme import PARTS, README, part
 from tests.support.simulator.families import FAMILIES, INCIDENTS
 
 
-@pytest.mark.parametrize("name", sorted(PARTS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.chdb if name in worked.NAMES else ()) for name in sorted(PARTS)]
+)
 def test_a_made_part_is_as_the_code_makes_it(name: str) -> None:
     assert part(name) == PARTS[name](), "run `make docs`"
 
