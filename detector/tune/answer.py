@@ -23,10 +23,15 @@ def told(proposal: Proposal, history: str) -> Answer:
         "false alerts a day": f"{proposal.now_a_day:.2f} → {proposal.a_day:.2f} "
         f"({proposal.low:.2f} to {proposal.high:.2f}, from {plural(len(proposal.verified), 'day')} drawn anew)",
     }
+    facts["a week to come"] = f"{_of_week(proposal)}, if it is like these days"
     if proposal.delays:
         before, after = (_caught(list(each.values())) for each in (proposal.delays_now, proposal.delays))
         facts["known incidents"] = f"{before} → {after}"
     return Answer([_thresholds(proposal), _curve(proposal), _incidents(proposal)], facts, notes=_notes(proposal))
+
+
+def _of_week(proposal: Proposal) -> str:
+    return "{:.2f} to {:.2f} a day, nine times of ten".format(*proposal.week)
 
 
 def _caught(delays: list[float | None]) -> str:
@@ -73,10 +78,12 @@ def _notes(proposal: Proposal) -> list[str]:
     aim, days = proposal.aim, len(proposal.verified)
     notes = [f"History was played {plural(proposal.rounds, 'time')} with thresholds chosen; the nearest is proposed."]
     lowest = all(threshold <= aim.least for threshold in proposal.thresholds.values())
-    if proposal.fixed >= aim.a_day:
+    if proposal.fixed > 0:
+        of = ", ".join(f"{name} {a_day:.2f}" for name, a_day in proposal.fixed_by.items())
         notes.append(
-            f"{proposal.fixed:.2f} alerts a day come of fixed rules and other detectors: no threshold moves them. "
-            "See `detector backtest` for which, and their settings, `mutes` and charters."
+            f"{proposal.fixed:.2f} alerts a day come of fixed rules and other detectors, by what they rest on: {of}. "
+            "No threshold proposed here moves them (`new_endpoint` is set by its own `external_p`, `public_p` and "
+            "`inside_p`): see `detector backtest` for which they are, and their settings, `mutes` and charters."
         )
     elif lowest and proposal.a_day < 0.9 * aim.a_day:
         notes.append(

@@ -24,6 +24,7 @@ def fragment(proposal: Proposal, history: str, span: str) -> str:
         f"# Proposed by `detector tune` for {about}, to be reviewed; nothing was changed.",
         f"# History: {_one_line(history)}, {span}.",
         f"# False alerts a day: {proposal.now_a_day:.2f} as it was, {proposal.a_day:.2f} with this ({drawn}).",
+        "# A week to come, if it is like these days: {:.2f} to {:.2f} a day, nine times of ten.".format(*proposal.week),
     ]
     if proposal.delays:
         caught = [sum(delay is not None for delay in each.values()) for each in (proposal.delays_now, proposal.delays)]

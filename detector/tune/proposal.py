@@ -1,6 +1,7 @@
 """The proposal: thresholds that keep the budget on history, checked by playing it again with them."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -8,12 +9,12 @@ import msgspec
 
 from detector.backtest.compare import first_to_tell, seconds_to
 from detector.backtest.known import Known
-from detector.backtest.play import Played
+from detector.backtest.play import Played, Raised
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.overrides import Override
 from detector.tune.record import FLOOR, Recording
-from detector.tune.trials import Aim, Trial, Trials, by_day, counts_for, is_false, spread
+from detector.tune.trials import Aim, Trial, Trials, by_day, counts_for, is_false, spread, week_spread
 
 PREFIX: Final = "tuned-"
 """What the names of proposed overrides begin with; those of an earlier proposal are replaced."""
@@ -38,18 +39,21 @@ class Proposal(msgspec.Struct, frozen=True):
     """What is proposed, and what history says of it.
 
     `present` are false alerts on each day under the configuration as it is, `fixed` those of them a day that no
-    threshold moves. `played` is history under the proposal, `verified` its false alerts on each day, `low` to `high`
-    the range of their mean over resampled days. `rounds` is how often history was played to check, `days` how many of
-    them it has, those of the warm-up included.
+    threshold moves, `fixed_by` the same by the detectors that they rest on. `played` is history under the proposal,
+    `verified` its false alerts on each day, `low` to `high` the range of their mean over resampled days, `week` that of
+    the mean of a week to come. `rounds` is how often history was played to check, `days` how many of them it has, those
+    of the warm-up included.
     """
 
     aim: Aim
     thresholds: dict[str, float]
     present: list[int]
     fixed: float
+    fixed_by: dict[str, float]
     verified: list[int]
     low: float
     high: float
+    week: tuple[float, float]
     delays: dict[str, float | None]
     delays_now: dict[str, float | None]
     curve: list[Point]
@@ -144,9 +148,11 @@ def propose(
         thresholds=best.thresholds,
         present=by_day(_times(first.present), first.days),
         fixed=len(best.trials.fixed) / max(1, len(first.days)),
+        fixed_by=_by_detector(best.trials.fixed, len(first.days)),
         verified=best.counts,
         low=low,
         high=high,
+        week=week_spread(best.counts, seed),
         delays=_delays(known, best.recording.played),
         delays_now=_delays(known, recording.played),
         curve=_curve(best.trials, aim, seed),
@@ -154,6 +160,12 @@ def propose(
         rounds=len(tried),
         days=round(recording.played.all_days),
     )
+
+
+def _by_detector(alerts: Sequence[Raised], days: int) -> dict[str, float]:
+    """Alerts a day by the detectors that they rest on, the most first."""
+    counts = Counter(name for alert in alerts for name in alert.detectors)
+    return {name: count / max(1, days) for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 
 class _Tried(NamedTuple):

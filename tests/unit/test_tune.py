@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from detector.tune.answer import told
 from detector.tune.fragment import fragment
 from detector.tune.proposal import Proposal, base, propose, with_thresholds
 from detector.tune.record import Recorder, Recording, Score
-from detector.tune.trials import Aim, Trials, by_day, spread
+from detector.tune.trials import Aim, Trials, by_day, spread, week_spread
 from tests.support import noisy
 
 T0 = noisy.BEGIN.timestamp()
@@ -169,6 +170,23 @@ def test_days_are_counted_and_drawn_anew() -> None:
     assert spread([]) == (0.0, 0.0)
 
 
+def test_a_week_to_come_lies_in_its_range_nine_times_of_ten() -> None:
+    """Of days with eight alerts each, about: four weeks of them are known, the fifth is not."""
+    rng = random.Random(5)
+
+    def days(count: int) -> list[int]:
+        return [sum(rng.random() < 0.08 for _ in range(100)) for _ in range(count)]
+
+    inside = 0
+    for _ in range(200):
+        low, high = week_spread(days(28))
+        inside += low <= sum(days(7)) / 7 <= high
+    assert 170 <= inside <= 192
+    few, many = week_spread([2, 14, 6]), week_spread([2, 14, 6] * 40)
+    assert few[1] - few[0] > many[1] - many[0], "few days say little"
+    assert week_spread([]) == (0.0, 0.0)
+
+
 def test_an_earlier_proposal_is_replaced_and_what_is_narrower_wins() -> None:
     mine = Override(name="backup", reason="nightly", roles=("backup",), detectors=("transfer_rate",), threshold=9.0)
     config = with_thresholds(Config(overrides=(mine,)), Aim(1.0), {"transfer_rate": 4.0})
@@ -311,7 +329,8 @@ def test_the_same_proposal_is_the_same_picture() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"fixed": 0.7}, "come of fixed rules"),
+        ({"fixed": 0.7, "fixed_by": {"new_endpoint": 0.7}}, "0.70 alerts a day come of fixed rules"),
+        ({"fixed": 0.1, "fixed_by": {"new_endpoint": 0.1}}, "by what they rest on: new_endpoint 0.10. No threshold"),
         ({"thresholds": {"transfer_rate": 3.0}, "verified": [0] * 10}, "the budget is kept with room"),
         ({"days": 90, "verified": [1] * 10}, "10 days are no whole weeks"),
         ({"verified": [1] * 10}, "rests on 10 alerts"),
