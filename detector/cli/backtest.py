@@ -59,6 +59,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one an option
 
     History is FILES, or the event store that --store or the configuration names. Both are played by the two stages
     that run live, each in a process of its own. Ctrl-C ends it early and tells what was played until then (status 130).
+    Verdicts on alerts have no part in it: they end, and a threshold has to do without them.
 
     Tables: severities, detectors, roles, lost, gained, changed, incidents.
     """

@@ -4,6 +4,7 @@ import pytest
 
 from detector.formats import REGISTRY
 from detector.formats.parts import events_of
+from tests.bench import history
 from tests.bench.decoding import Cost, table
 from tests.bench.typical import Typical, messages
 
@@ -41,3 +42,12 @@ def test_no_cache_could_hold_what_is_said_in_the_messages() -> None:
 def test_spans_with_contents_have_the_sizes_of_real_ones(name: str, kilobytes: tuple[float, float]) -> None:
     sizes = sorted(map(len, TYPICAL[f"otel ({name})"].raws))
     assert kilobytes[0] <= sizes[len(sizes) // 2] / 1000 <= kilobytes[1]
+
+
+def test_a_backtest_is_told_beside_the_replay() -> None:
+    found = history.History(1_000_000, history.Spent(100.0, 90.0), history.Spent(120.0, 198.0), 1.1, 0.6, 2)
+    *_, replayed, tried, ratio, _, told = history.table(found).splitlines()
+    assert replayed == "| `detector replay` | 90.0 | 100.0 |"
+    assert tried == "| `detector backtest`, 2 configurations | 198.0 | 120.0 |"
+    assert ratio.endswith("| 1.10 | 0.60 |")
+    assert "medians of 2 rounds" in told
