@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-# Objects made before the youngest are looked through, rounds of that before the younger are, and of those before
-# all others are: so that no more than 250,000 new ones are looked through at once.
-THRESHOLDS: Final = (5_000, 10, 5)
+# More objects than this before the youngest are looked through, more rounds of that before the younger are, and of
+# those before all others are: so that some 100,000 are looked through at once, which takes some 50 ms.
+THRESHOLDS: Final = (5_000, 10, 1)
 
 # So many objects that outlived a look at all are not worth another.
 MUCH: Final = 100_000
