@@ -1,6 +1,7 @@
 """Measure, print the tables, keep the numbers."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.bench.sections import SECTIONS, Run
 def main() -> None:
     """`make bench`."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=7, help="of each measurement of decoding")
+    parser.add_argument("--repetitions", type=int, default=5, help="of each measurement of decoding")
     parser.add_argument("--quick", action="store_true", help="small, to see that it works; the numbers say little")
     parser.add_argument("--million", action="store_true", help="backtest a million events, not a tenth (half an hour)")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", default=[*SECTIONS],
@@ -33,8 +34,12 @@ def main() -> None:
             chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(run.found), indent=2) + b"\n")
         if chosen.results is not None:
             sys.stdout.write(f"written: {', '.join(map(str, results.write(run, chosen.results)))}\n")
-        if run.failed:
-            sys.exit(f"failed: {', '.join(run.failed)}")
+        for what in run.left_out:
+            sys.stdout.write(f"left out: {what}\n")
+        sys.stdout.write(f"measured: {', '.join(name for name in run.found if name not in run.missing + run.failed)}\n")
+        # What CI has not installed is a mistake of CI's; the peers alone may be left out, and are told.
+        if run.failed or (run.missing and os.environ.get("CI") == "true"):
+            sys.exit(f"failed: {', '.join(run.failed + run.missing)}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ FOLDER: Final = Path(__file__).parent
 PAGE: Final = "RESULTS.md"
 CHART: Final = "RESULTS.png"
 _VERSIONS: Final = (
-    "kafka-python", "msgspec", "river", "numpy", "clickhouse-connect", "chdb-core", "lz4", "crc32c",
+    "kafka-python", "confluent-kafka", "msgspec", "river", "numpy", "clickhouse-connect", "chdb-core", "lz4", "crc32c",
 )  # fmt: skip
 _TITLES: Final = {
     "decoding": "Decoding",
@@ -32,9 +32,11 @@ _TITLES: Final = {
     "audit": "The event store and auditors' questions",
     "bare": "Reading alone",
     "pipeline": "The whole pipeline",
+    "partitions": "More partitions, and the faster client",
     "latency": "From the event to the alert",
     "workers": "Several workers",
     "peers": "Others at comparable work",
+    "alone": "Others' detectors by themselves",
     "growth": "Many principals, and files",
     "backtest": "Trying a configuration on stored history",
 }
@@ -58,6 +60,8 @@ def text(run: Run, now: datetime, *, pictured: bool) -> str:
         parts.append(f"![Events a second, and seconds to the alert]({CHART})")
     if told := targets.targets(run.found):
         parts += ["## Wanted, and measured", targets.table(told)]
+        if reasons := targets.reasons(run.found):
+            parts += ["### What holds those that are not met", reasons]
     for name in run.found:
         parts += [f"## {_TITLES[name]}", run.table(name)]
     parts += ["## Versions", f"Python {platform.python_version()}, {', '.join(map(_version, _VERSIONS))}."]
@@ -114,6 +118,7 @@ def _bars(found: Mapping[str, Any]) -> list[tuple[str, float, bool]]:
         bars += [
             ("kafka-python, nothing behind it", bare.poll.median, False),
             ("kafka-python and decode", bare.decode.median, False),
+            ("confluent-kafka, nothing behind it", bare.fast.median, False),
         ]
     if isinstance(found.get("peers"), list):
         peers: list[Peer] = found["peers"]

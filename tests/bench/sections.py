@@ -8,7 +8,21 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from deploy.kafka.install import MissingTool
-from tests.bench import audit, bare, compared, decoding, growth, history, latency, live, pipeline, scoring, workers
+from tests.bench import (
+    alone,
+    audit,
+    bare,
+    compared,
+    decoding,
+    growth,
+    history,
+    latency,
+    live,
+    partitions,
+    pipeline,
+    scoring,
+    workers,
+)
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -68,6 +82,22 @@ class Run:
         """The sections that failed."""
         return [name for name, found in self.found.items() if isinstance(found, Skipped) and found.failed]
 
+    @property
+    def missing(self) -> list[str]:
+        """The sections that could not be measured, since something is not installed here."""
+        return [name for name, found in self.found.items() if isinstance(found, Skipped) and not found.failed]
+
+    @property
+    def left_out(self) -> list[str]:
+        """All that was not measured, with the reason."""
+        told = [f"{name}: {self.found[name].skipped}" for name in (*self.missing, *self.failed)]
+        for found in self.found.values():
+            if isinstance(found, alone.Alone):
+                told += [f"alone: {name}: {why}" for name, why in found.missing.items()]
+            elif isinstance(found, list):
+                told += [f"peers: {p.name}: {p.why_not}" for p in found if isinstance(p, compared.Peer) and p.why_not]
+        return told
+
     def rate(self, name: str) -> live.Rate | None:
         """The rate that others are compared with, of "bare" or "pipeline", if it was measured."""
         measured = self.found.get(name)
@@ -117,6 +147,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
         lambda run: pipeline.measure(run.ground, run.size.repetitions),
         lambda run, found: pipeline.table(found, run.rate("bare")),
     ),
+    "partitions": _plain(
+        lambda run: partitions.measure(run.ground, (4,) if run.quick else partitions.COUNTS), partitions.table
+    ),
     "latency": _plain(_latency, latency.table),
     "workers": _plain(
         lambda run: workers.measure(run.ground, run.size.repetitions, (1, 2) if run.quick else workers.COUNTS),
@@ -125,6 +158,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "peers": Section(
         lambda run: compared.measure(run.ground, 1 if run.quick else 3),
         lambda run, found: compared.table(found, run.rate("pipeline")),
+    ),
+    "alone": _plain(
+        lambda run: alone.measure(run.ground, 1, 300) if run.quick else alone.measure(run.ground, 3), alone.table
     ),
     "growth": _plain(
         lambda run: growth.measure(100, (1, 3), 1, 2, huge=False) if run.quick else growth.measure(), growth.table

@@ -8,6 +8,7 @@ from tests.bench.compared import Peer
 from tests.bench.growth import Growth
 from tests.bench.history import History
 from tests.bench.latency import NEVER, Latencies, Level
+from tests.bench.partitions import Partitions
 from tests.bench.pipeline import Pipeline
 from tests.bench.scoring import ScoringCosts
 from tests.bench.workers import Workers
@@ -21,6 +22,21 @@ class Target(NamedTuple):
     measured: str
     met: bool
 
+
+# By the beginning of what is not met: what holds it. Profiles behind it are in PROFILE.md.
+_CAUSES: Final = {
+    "scoring": "an event makes some 270 Python calls, no function has a tenth of the time by itself, and compiled "
+    "models came to 0.86 of it (PROFILE.md): the limit of pure Python",
+    "pipeline": "scoring{most}; what is around it (the client, rows of the store, checkpoints) shares the interpreter. "
+    "Peers do one fading mean, one set and one forest of ten trees an event (`peers/work.py`), the detector all of its "
+    "own work",
+    "reading by": "scoring{most}: the client is a small part of what a message costs",
+    "two workers": "the cores: the broker and whoever measures have their part of the same ones",
+    "files replayed": "scoring{most}, and both stages share one process",
+    "memory": "sums, habits and sequences are Python objects once a principal is read out of its row; with few "
+    "principals what they share weighs on each",
+}
+_UNKNOWN: Final = "no cause is known yet"
 
 # By the beginning of a peer's name: as many times its rate.
 _TIMES: Final = {"Bytewax": 2.0, "Quix": 3.0, "Faust": 10.0}
@@ -40,6 +56,9 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
         if isinstance(bare, Bare):
             told.append(_least("pipeline, of bare `poll()`", 50.0, pipe.scored.median / bare.poll.median * 100, "%"))
         told.append(_least("pipeline", 40_000.0, pipe.scored.median, "events/s"))
+    if isinstance(found.get("partitions"), Partitions):
+        best = max(one.rate.median for one in found["partitions"].readings if one.client == "confluent-kafka")
+        told.append(_least("reading by confluent-kafka, no event store", 80_000.0, best, "events/s"))
     if isinstance(found.get("latency"), Latencies):
         told += _latency(found["latency"])
     if isinstance(found.get("workers"), Workers):
@@ -53,6 +72,21 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
         what = f"a configuration of a backtest of {found['backtest'].events:,} stored events"
         told.append(_most(what, 1.3, found["backtest"].cpu_ratio, "times their replay"))
     return told
+
+
+def reasons(found: Mapping[str, Any]) -> str:
+    """What holds those that are not met, as Markdown; empty if all are."""
+    scored = found.get("scoring")
+    most = ""
+    if isinstance(scored, ScoringCosts):
+        each = scored.days.microseconds
+        most = f" alone takes {each:.0f} µs an event, so that no process passes {1e6 / each:,.0f} events/s"
+    lines = []
+    for one in targets(found):
+        if not one.met:
+            why = next((cause for start, cause in _CAUSES.items() if one.what.startswith(start)), _UNKNOWN)
+            lines.append(f"- {one.what}: {why.format(most=most)}.")
+    return "\n".join(lines)
 
 
 def _listed(found: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from tests.bench.live import EVERY, PATIENCE, Ground, Rate, Sample, deployment, 
 from tests.support.service import Running
 
 COUNTS: Final = (1, 2, 4)
-SHARE: Final = 0.6
+SHARE: Final = 0.4
 """Of the backlog: enough to tell a rate, and before the first worker comes to its end."""
 
 _SCORED: Final = re.compile(r"^detector_events_verdict_total\{.*?\} (\S+)$", re.MULTILINE)

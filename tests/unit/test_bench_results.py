@@ -9,6 +9,8 @@ import pytest
 
 from deploy.kafka.install import MissingTool
 from tests.bench import results, sections, targets
+from tests.bench.alone import Alone
+from tests.bench.alone import table as alone_table
 from tests.bench.bare import Bare
 from tests.bench.compared import Peer
 from tests.bench.decoding import Cost as DecodingCost
@@ -17,6 +19,8 @@ from tests.bench.history import History, Spent
 from tests.bench.latency import NEVER, OFTEN, Latencies, Level
 from tests.bench.latency import table as latency_table
 from tests.bench.live import Rate
+from tests.bench.partitions import Partitions, Reading
+from tests.bench.partitions import table as partitions_table
 from tests.bench.pipeline import Pipeline
 from tests.bench.probes import Latency
 from tests.bench.scoring import Cost, ScoringCosts
@@ -53,14 +57,19 @@ def measured(*, fast: bool) -> dict[str, Any]:
     return {
         "decoding": [DecodingCost("native", 600, 4.0 if fast else 6.0, 3.0, 6.0, 1.2)],
         "scoring": ScoringCosts(9, one, [one], [one, one], 1.2 if fast else 1.4, 150.0 if fast else 250.0),
-        "bare": Bare(9, rate(80_000.0), rate(70_000.0)),
+        "bare": Bare(9, rate(80_000.0), rate(70_000.0), rate(500_000.0), rate(300_000.0)),
         "pipeline": Pipeline(9, rate(45_000.0 if fast else 30_000.0), 9.0, 9.0, 9.0, 9, 9),
+        "partitions": Partitions(9, [
+            Reading(1, "kafka-python", rate(90_000.0), 12.0, 300.0),
+            Reading(1, "confluent-kafka", rate(90_000.0 if fast else 70_000.0), 9.0, 300.0),
+        ]),
         "latency": Latencies(1000.0, levels),
         "workers": Workers(9, 12, 2, [Scaled(1, rate(9.0), 1.0), Scaled(2, rate(9.0), 1.6 + 0.2 * better)]),
         "peers": [
             Peer("Bytewax", "1", 9, 1, rate(20_000.0)), Peer("Quix", "1", 9, 1, rate(14_000.0)),
             Peer("Faust", "1", 9, 1, rate(4_000.0)), Peer("other", "", why_not="not installed"),
         ],
+        "alone": Alone({"river": "1"}, [Cost("river LODA", 200.0, 190.0, 260.0)], {}),
         "growth": Growth(
             [Held(100_000, 1.0, 4_000.0 if fast else 5_000.0, 5_500.0, 590.0 if fast else 610.0, rate(9.0))],
             rate(81_000.0 if fast else 79_000.0),
@@ -72,8 +81,25 @@ def measured(*, fast: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("fast", [True, False])
 def test_each_target_is_met_or_not(fast: bool) -> None:
     told = targets.targets(measured(fast=fast))
-    assert len(told) == 18
+    assert len(told) == 19
     assert [one for one in told if one.met is not fast] == []
+
+
+def test_those_that_are_not_met_are_told_with_what_holds_them() -> None:
+    assert targets.reasons(measured(fast=True)) == ""
+    found = measured(fast=False)
+    lines = targets.reasons(found).splitlines()
+    assert len(lines) == len(targets.targets(found))
+    assert "- pipeline: scoring alone takes 50 µs an event, so that no process passes 20,000 events/s;" in "\n".join(
+        lines
+    )
+    assert sum("no cause is known yet" in line for line in lines) < len(lines) / 2
+
+
+def test_what_the_faster_client_takes_is_told_beside_the_default_of_as_many_partitions() -> None:
+    *_, usual, fast, _, _ = partitions_table(measured(fast=True)["partitions"]).splitlines()
+    assert usual.endswith("| 12 | 1.00 | 300 |")
+    assert fast == "| 1 | confluent-kafka | 90,000 | 81,000 to 99,000 | 9 | 0.75 | 300 |"
 
 
 def test_a_load_that_did_not_come_through_is_told() -> None:
@@ -103,7 +129,7 @@ def test_the_page_has_every_section_and_a_chart(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "2026-03-02" in text
     assert "quick" not in text
-    assert text.count("**not met**") == 18
+    assert text.count("**not met**") == 19
     assert chart.read_bytes().startswith(b"\x89PNG")
 
 
@@ -111,6 +137,26 @@ def test_a_quick_run_says_that_it_says_nothing(tmp_path: Path) -> None:
     found = {"decoding": measured(fast=True)["decoding"]}
     (page,) = results.write(run_of(found, quick=True), tmp_path)
     assert "its numbers say nothing" in page.read_text(encoding="utf-8")
+
+
+def test_what_was_left_out_is_told_with_the_reason() -> None:
+    found = {
+        "bare": Skipped("no Java"), "audit": Skipped("it broke", failed=True),
+        "peers": [Peer("Quix", "1", 9, 1, rate(9.0)), Peer("Faust", "", why_not="not installed: run this")],
+        "alone": Alone({}, [], {"river and PySAD": "not installed: run that"}),
+    }  # fmt: skip
+    run = run_of(found, quick=True)
+    assert (run.missing, run.failed) == (["bare"], ["audit"])
+    assert run.left_out == [
+        "bare: no Java", "audit: it broke", "peers: Faust: not installed: run this",
+        "alone: river and PySAD: not installed: run that",
+    ]  # fmt: skip
+
+
+def test_others_detectors_have_a_line_each() -> None:
+    told = alone_table(Alone({"river": "1"}, [Cost("river LODA", 200.4, 190.0, 260.0)], {"pysad LODA": "a | b"}))
+    assert "| river LODA | 200 | 190 to 260 |" in told
+    assert "| pysad LODA | a / b | - |" in told
 
 
 def test_every_section_has_a_title() -> None:

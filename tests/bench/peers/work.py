@@ -102,6 +102,17 @@ def endpoint(event: Event) -> str:
     return event.target.uri.partition("://")[0] if event.target is not None else ""
 
 
+def features(event: Event) -> dict[str, float]:
+    """Five numbers between 0 and 1."""
+    return {
+        "bytes": min(1.0, math.log1p(event.bytes_out or 0) / 30),
+        "records": min(1.0, math.log1p(event.records or 0) / 20),
+        "hour": int(event.time[11:13]) / 24,
+        "kind": len(event.kind) / 16,
+        "action": min(1.0, len(event.action) / 40),
+    }
+
+
 class Trees:
     """Half-space trees over five features of an event."""
 
@@ -110,15 +121,9 @@ class Trees:
 
     def take(self, event: Event) -> float:
         """The score, before it is learnt."""
-        features = {
-            "bytes": min(1.0, math.log1p(event.bytes_out or 0) / 30),
-            "records": min(1.0, math.log1p(event.records or 0) / 20),
-            "hour": int(event.time[11:13]) / 24,
-            "kind": len(event.kind) / 16,
-            "action": min(1.0, len(event.action) / 40),
-        }
-        score: float = self._model.score_one(features)
-        self._model.learn_one(features)
+        row = features(event)
+        score: float = self._model.score_one(row)
+        self._model.learn_one(row)
         return score
 
 
