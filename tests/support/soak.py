@@ -87,8 +87,7 @@ class Soak:
             folder,
             store={"url": self.url},
             state={"url": f"file://{folder}/state", "every": 2.0},
-            **ALONE,
-            **told,
+            **{**ALONE, **told},
         )
         self.deployment.command("topics")
         with connect(self.url) as store:

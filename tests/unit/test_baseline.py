@@ -263,7 +263,9 @@ def test_an_order_with_a_history_that_can_not_be_read_changes_nothing(history: A
 
 
 def test_what_is_carried_is_small_and_holds_no_words() -> None:
-    spoken = [msgspec.structs.replace(each, content=Content(request="a secret"), thread="t-1") for each in grown(1)]
+    spoken = [
+        msgspec.structs.replace(each, content=Content(request=("a", "secret")), thread="t-1") for each in grown(1)
+    ]
     order = rebaselining("mover-1", DAYS, history=pack(spoken))
     assert unpack(order) == grown(1)
     assert unpack(rebaselining("mover-1", DAYS)) is None

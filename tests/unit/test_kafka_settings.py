@@ -36,7 +36,7 @@ def test_the_settings_are_put_into_the_words_of_librdkafka(monkeypatch: pytest.M
     }
     security = Security(
         protocol="SASL_PLAINTEXT", mechanism="SCRAM-SHA-512", username="u", password={"env": "TEST_PASSWORD"}
-    )  # type: ignore[arg-type]
+    )
     settings = reading(Kafka(client="confluent-kafka", security=security)).settings
     assert {name: settings[name] for name in settings if name.startswith("sasl.")} == {
         "sasl.mechanism": "SCRAM-SHA-512",
@@ -48,7 +48,7 @@ def test_the_settings_are_put_into_the_words_of_librdkafka(monkeypatch: pytest.M
 def test_a_token_is_read_anew_at_each_log_in(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("one")
-    security = Security(protocol="SASL_PLAINTEXT", mechanism="OAUTHBEARER", token={"file": file})  # type: ignore[arg-type]
+    security = Security(protocol="SASL_PLAINTEXT", mechanism="OAUTHBEARER", token={"file": file})
     told = reading(Kafka(client="confluent-kafka", security=security)).settings["oauth_cb"]
     assert told("")[0] == "one"
     file.write_text("two")

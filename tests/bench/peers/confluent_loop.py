@@ -3,7 +3,7 @@
 import sys
 from collections import defaultdict
 
-from confluent_kafka import Consumer, Producer  # type: ignore[import-not-found]
+from confluent_kafka import Consumer, Producer
 
 from tests.bench.peers.work import Meter, Principal, Trees, alert, decode
 
@@ -26,7 +26,7 @@ def main(bootstrap: str, topic: str, alerts: str, count: str, _partitions: str) 
         for message in consumer.consume(1000, timeout=0.1):
             if message.error():
                 raise RuntimeError(str(message.error()))
-            event = decode(message.value())
+            event = decode(message.value() or b"")
             told = alert(event, *principals[event.actor.id].take(event), trees.take(event))
             if told is not None:
                 producer.produce(alerts, key=message.key(), value=told)
