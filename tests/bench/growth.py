@@ -18,12 +18,13 @@ from typing import Any, Final
 
 import msgspec
 
-from detector import assembly
+from detector import assembly, garbage
 from detector.checkpoints import CheckpointStore, Piece
 from detector.config import Config
 from detector.events import Event
 from detector.replay import Replay
 from detector.saving import ROWS
+from detector.scoring import Scoring
 from detector.sources.files import read_records
 from tests.bench.live import Rate, filled
 from tests.bench.scoring import AT_WORK, PRINCIPALS, hours_of, new_scoring, one_each, renamed, run
@@ -41,7 +42,8 @@ class Held(msgspec.Struct, frozen=True):
     """So many principals in one process.
 
     `restore` is seconds to take them over; memory is resident bytes a principal, as rows and once all had an event;
-    `total` is of the whole process, in MiB; `rate` is events a second of the scoring alone, in busy hours.
+    `total` is of the whole process, in MiB; `rate` is events a second of the scoring alone, in busy hours; `pause` the
+    longest that one event took (milliseconds of CPU) while all were woken, looking for garbage among it.
     """
 
     principals: int
@@ -50,6 +52,7 @@ class Held(msgspec.Struct, frozen=True):
     in_use: float
     total: float
     rate: Rate
+    pause: float = 0.0
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -120,7 +123,12 @@ def _printed(*arguments: str) -> bytes:
 
 
 def hold(folder: str, copies: str) -> Held:
-    """Take the principals over, wake them, and score busy hours of some of them."""
+    """Take the principals over, wake them, and score busy hours of some of them; garbage is collected as live."""
+    with garbage.spared():
+        return _hold(folder, copies)
+
+
+def _hold(folder: str, copies: str) -> Held:
     company = msgspec.msgpack.decode((Path(folder) / "company").read_bytes(), type=_Company)
     count = len(company.rows) * int(copies)
     scoring, _ = new_scoring()
@@ -139,14 +147,23 @@ def hold(folder: str, copies: str) -> Held:
     as_rows = _resident()
     before = company.hours[0][0].time.replace(minute=0, second=0) - timedelta(minutes=5)
     events = one_each(company.rows, int(copies), before)
-    while some := fresh(islice(events, 1_000)):
-        for envelope in some:
-            scoring.step(envelope)
+    pause = _wake(scoring, events)
     gc.collect()
     in_use = _resident()
     rates = [1e6 / run(scoring, fresh(hour)) for hour in _busy(company.hours, int(copies))]
     kept, used = (round(max(0, then - empty) / count, 1) for then in (as_rows, in_use))
-    return Held(count, round(restore, 3), kept, used, round(in_use / 2**20, 1), Rate.of(rates))
+    return Held(count, round(restore, 3), kept, used, round(in_use / 2**20, 1), Rate.of(rates), round(pause, 1))
+
+
+def _wake(scoring: Scoring, events: Iterator[Event]) -> float:
+    """Score them; the longest that one took, in milliseconds of CPU."""
+    longest = 0.0
+    while some := fresh(islice(events, 1_000)):
+        for envelope in some:
+            began = time.thread_time()
+            scoring.step(envelope)
+            longest = max(longest, time.thread_time() - began)
+    return longest * 1e3
 
 
 def _busy(hours: Sequence[Sequence[Event]], copies: int) -> Iterator[list[Event]]:
@@ -188,8 +205,8 @@ def _kibibytes(path: Path, name: str) -> int:
 def table(growth: Growth) -> str:
     """As Markdown."""
     lines = [
-        "| principals | restored in | kB each as rows | kB each in use | MiB in all | scored/s | of the fewest |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| principals | restored in | kB each as rows | kB each in use | MiB in all | scored/s | of fewest | pause |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_line(held, growth.held[0]) for held in growth.held),
     ]
     replay = growth.replay
@@ -204,6 +221,7 @@ def _line(held: Held, fewest: Held) -> str:
     cells = (
         f"{held.principals:,}", f"{held.restore:.2f} s", f"{held.as_rows / 1e3:.1f}", f"{held.in_use / 1e3:.1f}",
         f"{held.total:,.0f}", f"{held.rate.median:,.0f}", f"{held.rate.median / fewest.rate.median:.0%}",
+        f"{held.pause:.0f} ms",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

@@ -125,6 +125,7 @@ def _growth(growth: Growth) -> Iterator[Target]:
     for held in growth.held:
         if 90_000 <= held.principals <= 110_000:
             yield _most(f"memory of {held.principals:,} principals in use", 600.0, held.total, "MiB")
+            yield _most(f"longest pause with {held.principals:,} principals", 200.0, held.pause, "ms")
     yield _most("memory a principal, as rows", 4.096, growth.held[-1].as_rows / 1e3, "kB")
     yield _least("files replayed", 80_000.0, growth.replay.median, "events/s")
 
