@@ -75,6 +75,7 @@ def connect(
         "check.crcs": True,
         "fetch.wait.max.ms": 100,
         "queued.min.messages": AHEAD,
+        "reconnect.backoff.ms": 250,
         "reconnect.backoff.max.ms": 1000,
         "socket.timeout.ms": 30_000,
         "auto.offset.reset": "earliest",

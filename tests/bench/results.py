@@ -118,7 +118,6 @@ def _bars(found: Mapping[str, Any]) -> list[tuple[str, float, bool]]:
         bars += [
             ("kafka-python, nothing behind it", bare.poll.median, False),
             ("kafka-python and decode", bare.decode.median, False),
-            ("confluent-kafka, nothing behind it", bare.fast.median, False),
         ]
     if isinstance(found.get("peers"), list):
         peers: list[Peer] = found["peers"]

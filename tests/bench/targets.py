@@ -23,13 +23,15 @@ class Target(NamedTuple):
     met: bool
 
 
+_SCORING: Final = "scoring{most}; what is around it (the client, rows of the store, checkpoints) takes turns with it in one interpreter"
 # By the beginning of what is not met: what holds it. Profiles behind it are in PROFILE.md.
 _CAUSES: Final = {
     "scoring": "an event makes some 270 Python calls, no function has a tenth of the time by itself, and compiled "
     "models came to 0.86 of it (PROFILE.md): the limit of pure Python",
-    "pipeline": "scoring{most}; what is around it (the client, rows of the store, checkpoints) shares the interpreter. "
-    "Peers do one fading mean, one set and one forest of ten trees an event (`peers/work.py`), the detector all of its "
-    "own work",
+    "pipeline, of bare": _SCORING,
+    "pipeline, of": "peers keep one fading mean and one set for each principal and score one forest of ten trees "
+    "(`peers/work.py`); the detector does all of its own work, stores every event and saves its state",
+    "pipeline": _SCORING,
     "reading by": "scoring{most}: the client is a small part of what a message costs",
     "two workers": "the cores: the broker and whoever measures have their part of the same ones",
     "files replayed": "scoring{most}, and both stages share one process",
@@ -81,12 +83,12 @@ def reasons(found: Mapping[str, Any]) -> str:
     if isinstance(scored, ScoringCosts):
         each = scored.days.microseconds
         most = f" alone takes {each:.0f} µs an event, so that no process passes {1e6 / each:,.0f} events/s"
-    lines = []
+    held: dict[str, list[str]] = {}
     for one in targets(found):
         if not one.met:
             why = next((cause for start, cause in _CAUSES.items() if one.what.startswith(start)), _UNKNOWN)
-            lines.append(f"- {one.what}: {why.format(most=most)}.")
-    return "\n".join(lines)
+            held.setdefault(why.format(most=most), []).append(one.what)
+    return "\n".join(f"- {'; '.join(whats)}: {why}." for why, whats in held.items())
 
 
 def _listed(found: Any) -> list[Any]:

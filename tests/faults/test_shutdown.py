@@ -102,10 +102,11 @@ def test_a_loop_that_hangs_is_told_and_does_not_outlive_the_deadline(
     finish(deployment, url, hook)
 
 
+@EACH_CLIENT
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["away", "silent"])
-def test_told_to_end_without_kafka(tmp_path: Path, stoppable_broker: Broker, how: signal.Signals) -> None:
+def test_told_to_end_without_kafka(tmp_path: Path, stoppable_broker: Broker, how: signal.Signals, client: str) -> None:
     """With findings that can't be sent, and nothing that could be committed: well before the deadline, in order."""
-    deployment = Deployment(stoppable_broker.bootstrap, tmp_path, store={"url": None})
+    deployment = Deployment(stoppable_broker.bootstrap, tmp_path, client=client, store={"url": None})
     deployment.command("topics")
     publish(deployment.bootstrap, deployment.topics["events"], episode(3, 5))
     with Worker(deployment, patience=Patience()) as worker:

@@ -73,6 +73,11 @@ def main(file: str, count: str, times: str) -> None:
         events = [decode(line) for line, _ in zip(lines, range(int(count)), strict=False)]
     found: dict[str, list[float] | str] = {}
     for library, listed, wrap in (("river", RIVER, of_river), ("pysad.models", PYSAD, of_pysad)):
+        try:
+            importlib.import_module(library)
+        except ImportError:
+            found[library.partition(".")[0]] = "not installed: tests/bench/peers/install.sh"
+            continue
         for name, (module, kind, given) in listed.items():
             told = f"{library.partition('.')[0]} {name}"
             try:
