@@ -23,7 +23,10 @@ class Target(NamedTuple):
     met: bool
 
 
-_SCORING: Final = "scoring{most}; what is around it (the client, rows of the store, checkpoints) takes turns with it in one interpreter"
+_SCORING: Final = (
+    "scoring{most}; what is around it (the client, rows of the store, checkpoints) takes turns with it in one "
+    "interpreter"
+)
 # By the beginning of what is not met: what holds it. Profiles behind it are in PROFILE.md.
 _CAUSES: Final = {
     "scoring": "an event makes some 270 Python calls, no function has a tenth of the time by itself, and compiled "
@@ -35,8 +38,8 @@ _CAUSES: Final = {
     "reading by": "scoring{most}: the client is a small part of what a message costs",
     "two workers": "the cores: the broker and whoever measures have their part of the same ones",
     "files replayed": "scoring{most}, and both stages share one process",
-    "memory": "sums, habits and sequences are Python objects once a principal is read out of its row; with few "
-    "principals what they share weighs on each",
+    "memory of": "sums, habits and sequences are Python objects once a principal is read out of its row",
+    "memory a principal": "a row is msgpack already: names of endpoints, sums over three half-lives, counts of steps",
 }
 _UNKNOWN: Final = "no cause is known yet"
 
