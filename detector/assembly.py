@@ -16,6 +16,7 @@ from detector.destinations import Zones
 from detector.detectors import REGISTRY, build
 from detector.detectors.base import Detector
 from detector.detectors.forest_challenger import ForestChallenger
+from detector.exchange import Exchange
 from detector.formats import registry
 from detector.labels import Labels
 from detector.overrides import changes
@@ -90,6 +91,7 @@ def scoring(
     before: Sequence[Detector[Any]] = (),
     adjustments: Adjustments | None = None,
     forest: Forest | None = None,
+    exchange: Exchange | None = None,
 ) -> Scoring:
     """The first stage, empty; with detectors `before` and `behind` those of the configuration, if given.
 
@@ -105,7 +107,7 @@ def scoring(
         config.overrides,
     )
     running = [*before, *detectors(config, forest), *behind]
-    return Scoring(running, *rules, config=short_hash(config), dormant=dormant(config))
+    return Scoring(running, *rules, config=short_hash(config), dormant=dormant(config), exchange=exchange)
 
 
 def suppressions(config: Config, adjustments: Adjustments | None = None) -> Suppressions:

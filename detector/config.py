@@ -42,6 +42,9 @@ class Topics(Section):
     adjustments: TopicName = Field(
         "agent-adjustments", description="What verdicts on alerts say is to be told no more; written, read by scoring."
     )
+    peers: TopicName = Field(
+        "agent-peers", description="What peers are used to, exchanged between workers; written and read by scoring."
+    )
 
 
 class Security(Section):
@@ -292,7 +295,14 @@ class Config(Section):
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> Self:
         topics = self.kafka.topics
-        own = {topics.findings, topics.alerts, topics.rejects, topics.adjustments, self.audit.anchor_topic}
+        own = {
+            topics.findings,
+            topics.alerts,
+            topics.rejects,
+            topics.adjustments,
+            topics.peers,
+            self.audit.anchor_topic,
+        }
         for source in self.read:
             if source.topic in own:
                 raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")

@@ -37,6 +37,7 @@ RELOAD_OUTCOMES: Final = ("changed", "unchanged", "pending", "failed")
 _MINUTE, _HOUR = 60.0, 3600.0
 _LATENCY = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR)
 _SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_WAITS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _SIZES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
 
 
@@ -171,6 +172,16 @@ class Metrics:
         )
         self.ready = self._gauge("ready", "1 while /readyz says that it is at work.")
         self.healthy = self._gauge("healthy", "1 while /healthz says that every loop comes round.")
+        self.peers_version = self._gauge(
+            "peers_version_timestamp_seconds", "Event time of the newest peers' knowledge that events are judged by."
+        )
+        self.peers_wait_seconds = self._histogram(
+            "peers_wait_seconds", "A wait at a boundary for what other workers' partitions add to it.", _WAITS
+        )
+        self.peers_incomplete = self._counter(
+            "peers_incomplete", "Boundaries gone past without what some partitions add to them."
+        )
+        self.peers_cut = self._counter("peers_cut", "Sums of peers that were too large to be exchanged in full.")
         self.principals = self._gauge("principals", "Principals held in memory.")
         self.principals_unreadable = self._counter(
             "principals_unreadable", "Principals forgotten because what was saved of them could not be read."

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector.duplicates import SeenEvents, mark_of
 from detector.events import Envelope, Event
+from detector.exchange import Notice
+from detector.knowledge import Knowledge
 from detector.peers import PeerSummary
 from detector.principal_rows import PrincipalRows
 from detector.principals import Capture, PrincipalStore
@@ -36,17 +38,23 @@ class ScoringSettings(BaseModel):
     peers_every: float = Field(
         3600.0, gt=0, description="Seconds of event time after which peers' knowledge is exchanged."
     )
+    peers_wait: float = Field(
+        10.0, ge=0, description="Seconds for which a worker waits for what the other workers' peers add to it."
+    )
 
 
 class PartitionState:
     """All that scoring remembers of one partition.
 
     `watermark` is the highest accepted event time (unix seconds), `seen` tells duplicates. `published` are the peers'
-    sums as of the last boundary, `accumulating` those since the start.
+    sums as of the last boundary, `accumulating` those since the start. `notice` is what was told the other workers
+    last, with the sums that it holds in `promise`. `restored_version` is the boundary that a restored partition's
+    knowledge was of, until that knowledge is in force again.
 
     Args:
         settings: Bounds of the memory.
         rows: How principals are saved.
+        knowledge: What of the peers its events are judged by.
     """
 
     __slots__ = (
@@ -54,14 +62,22 @@ class PartitionState:
         "_rows",
         "_settings",
         "accumulating",
+        "knowledge",
+        "notice",
         "principals",
+        "promise",
         "published",
+        "restored_version",
         "seen",
         "watermark",
     )
 
-    def __init__(self, settings: ScoringSettings, rows: PrincipalRows) -> None:
+    def __init__(self, settings: ScoringSettings, rows: PrincipalRows, knowledge: Knowledge) -> None:
         self.watermark = float("-inf")
+        self.knowledge = knowledge
+        self.restored_version: float | None = None
+        self.notice: Notice | None = None
+        self.promise: PeerSummary | None = None
         self.seen = SeenEvents(settings.dedup_window)
         self._rows = rows
         self._settings = settings
@@ -92,19 +108,24 @@ class PartitionState:
         self.watermark = max(self.watermark, now)
         return event, "scored"
 
-    def snapshot(self, priors_version: float) -> dict[str, Any]:
+    @property
+    def promised(self) -> float:
+        """The boundary (unix seconds) before which the other workers were told that nothing more is to come."""
+        return self.notice.until if self.notice is not None else 0.0
+
+    def snapshot(self) -> dict[str, Any]:
         """The whole state as plain data, with the boundary of the peers' knowledge that was in force."""
         return {
             "version": STATE_VERSION,
             "watermark": None if self.watermark == float("-inf") else self.watermark,
             "ids": self.seen.snapshot(),
-            "priors_version": priors_version,
+            "priors_version": self.knowledge.version,
             "published": self.published.snapshot(),
             "accumulating": self.accumulating.snapshot(),
             "principals": [self._rows.dump(principal) for principal in self.principals],
         }
 
-    def capture(self, priors_version: float, *, whole: bool) -> tuple[dict[str, Any], Capture]:
+    def capture(self, *, whole: bool) -> tuple[dict[str, Any], Capture]:
         """Begin to save the state: all of it, or what changed since the last capture.
 
         Returns:
@@ -113,7 +134,7 @@ class PartitionState:
         head: dict[str, Any] = {
             "version": STATE_VERSION,
             "watermark": None if self.watermark == float("-inf") else self.watermark,
-            "priors_version": priors_version,
+            "priors_version": self.knowledge.version,
             "accumulating": self.accumulating.snapshot(),
         }
         if whole:
@@ -150,6 +171,7 @@ class PartitionState:
 
     def _put_in(self, data: Mapping[str, Any]) -> None:
         self.watermark = float("-inf") if data["watermark"] is None else data["watermark"]
+        self.restored_version = data["priors_version"]
         self.accumulating.restore(data["accumulating"])
         if "published" in data:
             self.published = PeerSummary().restore(data["published"])

@@ -175,6 +175,12 @@ class PeerSummary:
             copy.habits.restore(self.habits.snapshot())
         return copy
 
+    def with_daily_of(self, other: "PeerSummary") -> "PeerSummary":
+        """These roles' sums with the tests and habits of another summary; nothing is copied."""
+        both = PeerSummary()
+        both.roles, both.tests, both.habits = self.roles, other.tests, other.habits
+        return both
+
     def snapshot(self) -> list[Any]:
         """[{role: group}, tests, habits]."""
         roles = {name: group.snapshot() for name, group in self.roles.items()}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Final
 
 import structlog
@@ -10,6 +11,7 @@ from detector.checkpoints import Part
 from detector.decoding import Decoder, DecoderByTopic
 from detector.duplicates import renamed
 from detector.events import Envelope, Rejected
+from detector.peers_topic import PeersTopic
 from detector.saving import Captured
 from detector.scoring import Scoring
 from detector.sinks.base import Batch
@@ -27,12 +29,18 @@ Stored = Callable[[str, int, int], Mapping[tuple[int, int], str]]
 
 
 class _Item:
-    """What waits in the aligner: a record's envelopes and rejects, and the offset behind it."""
+    """What waits in the aligner: a record's envelopes and rejects, and the offset behind it.
 
-    __slots__ = ("decoded", "next_offset", "partition")
+    `crosses`: whether its time is that of an event, and not the arrival of one from the future.
+    """
 
-    def __init__(self, decoded: Sequence[Envelope | Rejected], partition: Partition, next_offset: int) -> None:
+    __slots__ = ("crosses", "decoded", "next_offset", "partition")
+
+    def __init__(
+        self, decoded: Sequence[Envelope | Rejected], partition: Partition, next_offset: int, *, crosses: bool
+    ) -> None:
         self.decoded = decoded
+        self.crosses = crosses
         self.partition = partition
         self.next_offset = next_offset
 
@@ -46,6 +54,7 @@ class ScoreStage(Stage):
         decoder: Makes events of the records.
         ticker: Tells correlation of passing time.
         stored: What the store holds already from an offset on, so that it is not written twice.
+        peers: The way to the workers that have the other partitions; None: there are none.
     """
 
     name = "score"
@@ -58,9 +67,12 @@ class ScoreStage(Stage):
         decoder: Decoder | DecoderByTopic,
         ticker: Ticker,
         stored: Stored,
+        peers: PeersTopic | None = None,
     ) -> None:
         super().__init__(shell)
         self.scoring = scoring
+        self._peers = peers
+        self._due = inf
         self._decoder = decoder
         self._ticker = ticker
         self._stored_from = stored
@@ -83,6 +95,7 @@ class ScoreStage(Stage):
         """
         scoring.take_over(self.scoring)
         self.scoring, self._decoder, self._ticker.attention = scoring, decoder, attention
+        self._look_ahead()
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
         """Queue what was polled; score all that no other partition can still precede."""
@@ -92,11 +105,43 @@ class ScoreStage(Stage):
         for partition in self._latest:
             self._aligner.set_caught_up(partition, partition in caught_up)
         batch = Batch()
-        for item in self._aligner.ready():
-            self._step(item, batch)
+        if self._peers is not None:
+            self._peers.hear()
+        going_on = True
+        while going_on:
+            for item in self._aligner.ready(before=self._due):
+                self._step(item, batch)
+            going_on = self._peers is not None and self._cross(self._peers, batch)
         self._measure()
-        self.epoch = self.scoring.peers_version  # an exchange changes what every partition has published
+        self.epoch = self.scoring.peers_versions  # an exchange changes what every partition has published
         return batch
+
+    def _cross(self, peers: PeersTopic, batch: Batch) -> bool:
+        """Bring the partitions past the boundary that the next item is behind; whether there is more to step through.
+
+        While the other workers are waited for, the item stays where it is. Who has nothing to read says so to those
+        who wait.
+        """
+        head = self._aligner.head()
+        if head is None:
+            if self._aligner.idle and self._latest and (ahead := peers.ahead(self.scoring)) is not None:
+                peers.cross(self.scoring, ahead)
+                self._look_ahead()
+            return False
+        time, partition, item = head
+        crossing = self.scoring.crossing
+        if item.crosses and time >= crossing.due(partition):
+            there = peers.cross(self.scoring, crossing.boundary(time))
+            self._look_ahead()
+            if not there:
+                return False
+        self._aligner.pop()
+        self._step(item, batch)
+        return True
+
+    def _look_ahead(self) -> None:
+        """Note the event time from which on a boundary lies before an item."""
+        self._due = self.scoring.crossing.due() if self._peers is not None else inf
 
     def _measure(self) -> None:
         metrics = self.shell.metrics
@@ -122,11 +167,14 @@ class ScoreStage(Stage):
         decoded = self._decoder.decode(record)
         if not decoded:
             self._passed_over[record.topic] += 1
-        first = next((item for item in decoded if isinstance(item, Envelope)), None)
+        first, crosses = next((item for item in decoded if isinstance(item, Envelope)), None), False
         if first is not None:
             # An event from the future must not hold its partition back.
-            self._latest[partition] = min(first.event.time.timestamp(), record.received_at)
-        self._aligner.push(partition, self._latest[partition], _Item(decoded, partition, record.offset + 1))
+            time = first.event.time.timestamp()
+            self._latest[partition] = min(time, record.received_at)
+            crosses = time <= record.received_at + self.scoring.allowed_skew
+        item = _Item(decoded, partition, record.offset + 1, crosses=crosses)
+        self._aligner.push(partition, self._latest[partition], item)
 
     def _step(self, item: _Item, batch: Batch) -> None:
         self.positions[item.partition] = item.next_offset
@@ -192,7 +240,10 @@ class ScoreStage(Stage):
 
     def opened(self, offsets: Sequence[tuple[Partition, int | None]]) -> None:
         """Take the restored peers into force, and ask the store what it holds."""
+        if self._peers is not None:
+            self._peers.recall(self.scoring.crossing.oldest)
         self.scoring.settle()
+        self._look_ahead()
         for partition, offset in offsets:
             # Without a checkpoint all of the partition would have to be asked for; doubles never show anyway.
             stored = self._stored_from(*partition, offset) if offset is not None else {}
@@ -207,6 +258,7 @@ class ScoreStage(Stage):
         self._stored.pop(partition, None)
         self._stored_last.pop(partition, None)
         self._latest.pop(partition, None)
+        self._look_ahead()
 
     def capture(self, partition: Partition, *, whole: bool) -> Captured:
         """Scoring's state of the partition, and the ticker's."""

@@ -12,8 +12,10 @@ from detector.approvals import ControlSettings, stopped_after
 from detector.budget import BudgetSettings
 from detector.charter import Charters
 from detector.counting import Ended, count_tests
+from detector.crossing import Crossing
 from detector.detectors.base import Context, Detector, flags
 from detector.events import Envelope, Event, Kind
+from detector.exchange import Exchange
 from detector.findings import Finding
 from detector.in_force import InForce, Overrides, by_kind
 from detector.knowledge import Knowledge
@@ -24,8 +26,6 @@ from detector.principals import Capture, PrincipalState, UnreadablePrincipal
 from detector.rebaseline import ORDER, Rebaseline
 from detector.scored import UNREMARKABLE, Scored
 from detector.suppressions import Suppressions, is_accepted
-
-DAY: Final = 86400.0
 
 # What an hour must hold to count as one of work.
 WORK: Final[frozenset[Kind]] = frozenset({"access", "transfer", "call", "publish"})
@@ -44,6 +44,8 @@ class Scoring:
         overrides: What holds for some principals or hours instead; in order, the first counts.
         config: The configuration that findings say they were made under; "" if they don't.
         dormant: Detectors that don't run, and whose states are kept as they are until they do.
+        exchange: With the workers that have the other partitions; None: there are none, and boundaries are crossed by
+            themselves.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one a section of the configuration
@@ -57,6 +59,7 @@ class Scoring:
         overrides: Sequence[Override] = (),
         config: str = "",
         dormant: Sequence[Detector[Any]] = (),
+        exchange: Exchange | None = None,
     ) -> None:
         self._settings = settings or ScoringSettings()
         self._charters = charters or Charters()
@@ -68,12 +71,11 @@ class Scoring:
         self._by_kind = by_kind(detectors)
         self._overrides = Overrides(overrides, detectors) if overrides else None
         self._suspicious = {d.name for d in detectors if type(d).suspects is not Detector.suspects}
-        self._partitions: dict[tuple[str, int], PartitionState] = {}
-        self._budget = budget or BudgetSettings()
-        self._channels = {detector.name: detector.channels for detector in detectors if detector.channels}
         self._rebaseline = Rebaseline(detectors, self._suppressions.zones)
-        self._knowledge = Knowledge.nothing(self._budget, self._channels)
-        self._restored_version = 0.0
+        channels = {detector.name: detector.channels for detector in detectors if detector.channels}
+        self.crossing = Crossing(self._settings.peers_every, budget or BudgetSettings(), channels, exchange)
+        """How the partitions come to the boundaries at which peers' knowledge is exchanged."""
+        self._partitions = self.crossing.partitions
         self.tests_ended = Ended()  # until whoever measures takes them away
 
     @property
@@ -84,7 +86,22 @@ class Scoring:
     @property
     def peers_version(self) -> float:
         """Event time (unix seconds) of the boundary that the peers' knowledge in force was taken at."""
-        return self._knowledge.version
+        return self.crossing.in_force.version
+
+    @property
+    def peers_versions(self) -> float:
+        """The sum of the partitions' boundaries: another number whenever one of them crosses one."""
+        return sum(state.knowledge.version for state in self._partitions.values())
+
+    @property
+    def allowed_skew(self) -> float:
+        """Seconds ahead of its arrival from which an event is from the future."""
+        return self._settings.allowed_skew
+
+    @property
+    def peers_wait(self) -> float:
+        """Seconds for which the other workers' peers are waited for."""
+        return self._settings.peers_wait
 
     @property
     def watermark(self) -> float:
@@ -99,16 +116,16 @@ class Scoring:
         settings and the bounds of the memory must be the same in both.
         """
         other._rows.adopt(self._rows)
-        self._rows, self._partitions = other._rows, other._partitions
+        self._rows = other._rows
+        self.crossing.take_over(other.crossing)
+        self._partitions = self.crossing.partitions
         for state in self._partitions.values():
             state.settle_by(self._settings)
-        self._knowledge = other._knowledge.under(self._budget, self._channels)
-        self._restored_version = other._restored_version
 
     @property
     def knowledge(self) -> Knowledge:
         """What of the peers is in force: read-only."""
-        return self._knowledge
+        return self.crossing.in_force
 
     def remembered(self, principal: str) -> PrincipalState | None:
         """What is remembered of a principal, as it stands, to be looked at; None if it is not known.
@@ -133,20 +150,19 @@ class Scoring:
         Raises:
             ValueError, KeyError, TypeError: A part is of another version or shape.
         """
-        state = PartitionState(self._settings, self._rows)
+        state = PartitionState(self._settings, self._rows, self.crossing.in_force)
         if snapshot is not None:
             state.restore(snapshot)
-            last, makers = snapshot, {snapshot.get("made_by")}
-            for last in changes:
-                state.add(last)
-                makers.add(last.get("made_by"))
+            makers = {snapshot.get("made_by")}
+            for change in changes:
+                state.add(change)
+                makers.add(change.get("made_by"))
             state.check(few=makers == {self._made_by})
-            self._restored_version = max(self._restored_version, last["priors_version"])
-        self._partitions[partition] = state
+        self.crossing.open(partition, state)
 
     def close(self, partition: tuple[str, int]) -> None:
         """Forget a partition; what it published goes on to count until the next boundary."""
-        self._partitions.pop(partition, None)
+        self.crossing.close(partition)
 
     def step(self, envelope: Envelope) -> Scored:
         """Score one event, then learn it. Its partition must be open.
@@ -166,13 +182,13 @@ class Scoring:
         if verdict != "scored":
             return Scored(verdict, event_id=name)
         now = event.time.timestamp()
-        every = self._settings.peers_every
-        if now // every > self._knowledge.version // every:
-            self._exchange(now)
+        crossing = self.crossing
+        if now >= crossing.due_at_once:
+            crossing.at_once(now)
         event, vouched = self._suppressions.zones.resolve(event)
         principal, forgot = self._principal_or_anew(state, event, now)
         role, sums = principal.role, state.accumulating
-        context = Context(principal, self._knowledge, sums.role(role), sums.habits.role(role), now)
+        context = Context(principal, state.knowledge, sums.role(role), sums.habits.role(role), now)
         context.vouched = vouched
         context.charter = self._charters.of(principal.id, role)
         self._hear(event, state, context)
@@ -188,24 +204,6 @@ class Scoring:
         if not (findings or forgot or name):
             return UNREMARKABLE
         return Scored("scored", findings, forgot=forgot, event_id=name)
-
-    def _exchange(self, now: float) -> None:
-        """Publish every partition's sums and take their merger into force until the next boundary.
-
-        Tests and habits are published daily: reading them out costs milliseconds, and neither should flutter.
-        """
-        boundary = now // self._settings.peers_every * self._settings.peers_every
-        before = self._knowledge.version
-        days = boundary // DAY - before // DAY
-        for state in self._partitions.values():
-            if days:
-                state.accumulating.tests.age(1.0 if before else 0.0)  # days without events are none
-            state.published = state.accumulating.published(None if days else state.published)
-        self._merge_published(boundary, daily=days > 0)
-
-    def _merge_published(self, version: float, *, daily: bool) -> None:
-        published = [state.published for _, state in sorted(self._partitions.items())]
-        self._knowledge = self._knowledge.renewed(version, published, self._budget, self._channels, daily=daily)
 
     def _principal_or_anew(self, state: PartitionState, event: Event, now: float) -> tuple[PrincipalState, str]:
         """The principal's state; of one that can't be read a new one, which stays under a stop, and the reason."""
@@ -284,7 +282,7 @@ class Scoring:
 
     def snapshot(self, partition: tuple[str, int]) -> dict[str, Any]:
         """The partition's whole state as plain data."""
-        return self._partitions[partition].snapshot(self._knowledge.version)
+        return self._partitions[partition].snapshot()
 
     def capture(self, partition: tuple[str, int], *, whole: bool) -> tuple[dict[str, Any], Capture]:
         """Begin to save a partition: all of it, or what changed since the last capture, which must be over.
@@ -293,9 +291,9 @@ class Scoring:
             What is small, as plain data of this moment, and the principals, to be taken bit by bit while
             scoring goes on; for `open`, their rows go into the former as "principals".
         """
-        head, principals = self._partitions[partition].capture(self._knowledge.version, whole=whole)
+        head, principals = self._partitions[partition].capture(whole=whole)
         return {**head, "made_by": self._made_by}, principals
 
     def settle(self) -> None:
         """Take the restored partitions' published sums into force; call once after a round of `open`."""
-        self._merge_published(max(self._knowledge.version, self._restored_version), daily=True)
+        self.crossing.settle()

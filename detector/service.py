@@ -32,6 +32,7 @@ from detector.metrics import Metrics
 from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
 from detector.os_signals import Signals
 from detector.outputs import Outputs
+from detector.peers_topic import PeersTopic
 from detector.reloading import LOOK_SECONDS, STATUS, Reloader, ReloadLoop
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
@@ -112,6 +113,7 @@ class Service:
         self._failure: BaseException | None = None
         self._adjustments = Adjustments()
         self._reader: AdjustmentsReader | None = None
+        self._peers: PeersTopic | None = None
         url = config.store.url
         self._store = EventStore(lambda: opened(url, config)) if url is not None else None
         if self._store is not None:
@@ -155,6 +157,8 @@ class Service:
             for runner in self._runners.values():
                 runner.start()
             self._read_adjustments()
+            if self._peers is not None:
+                self._peers.start()
             threads = [threading.Thread(target=self._guard, args=(s,), name=s.name) for s in self._stages]
             for thread in (*threads, self._reloads):
                 thread.start()
@@ -233,6 +237,8 @@ class Service:
         for left, (name, runner) in zip(range(len(self._runners), 0, -1), reversed(self._runners.items()), strict=True):
             if not runner.close(max(0.0, until - time.monotonic()) / left):
                 log.warning("sink_closed_with_items_pending", sink=name, why=runner.last_error)
+        if self._peers is not None:
+            self._peers.close(max(0.1, until - time.monotonic()))
         for writer in self._writers:
             writer.shutdown()
         if self._store is not None:
@@ -250,6 +256,8 @@ class Service:
             reasons.append(f"clickhouse: {self._store.trouble}")
         if self._reader is not None and self._reader.trouble:
             reasons.append(f"{self._config.kafka.topics.adjustments}: {self._reader.trouble}")
+        if self._peers is not None and self._peers.trouble:
+            reasons.append(f"{self._config.kafka.topics.peers}: {self._peers.trouble}")
         reasons += [f"{name}: {r.last_error}" for name, r in self._runners.items() if r.last_error]
         return not reasons, reasons
 
@@ -281,8 +289,9 @@ class Service:
         if name == "correlate":
             return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open, self._forget_open)
         ticker = Ticker(assembly.attention(config))
-        scoring = assembly.scoring(config, adjustments=self._adjustments)
-        return ScoreStage(shell, scoring, assembly.decoder_by_topic(config), ticker, self._stored)
+        peers = self._peers = PeersTopic.of(config, self._client, self._stop, self.metrics)
+        scoring = assembly.scoring(config, adjustments=self._adjustments, exchange=peers.exchange)
+        return ScoreStage(shell, scoring, assembly.decoder_by_topic(config), ticker, self._stored, peers)
 
     def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id

@@ -12,6 +12,8 @@ from detector.sources.kafka_consumer import reach
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 
+_COMPACTED: Final = {"cleanup.policy": "compact,delete"}
+
 
 class Topic(msgspec.Struct, frozen=True):
     """One topic as it should be: `configs` in the broker's words."""
@@ -27,8 +29,8 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     Events are spread over `partitions`, which is the number of workers that can share them; the others are
     few and keep one order. Events carry the broker's time of arrival, so that a producer's wrong clock can be
     told; rejects hold the original bytes in base64, and so may be larger than what they came from. Adjustments are
-    kept by their ids, for longer than they hold. Anchors of the store's integrity, if they go to a topic, are kept for
-    ever.
+    kept by their ids, for longer than they hold; what peers are used to, by partition and boundary, for as long as
+    events that may be judged by it. Anchors of the store's integrity, if they go to a topic, are kept for ever.
     """
 
     events: tuple[str, ...] = ("agent-events",)
@@ -36,6 +38,7 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     alerts: str = "agent-alerts"
     rejects: str = "agent-rejects"
     adjustments: str = "agent-adjustments"
+    peers: str = "agent-peers"
     anchors: str | None = None
     partitions: int = 6
     events_days: int = 7
@@ -43,6 +46,7 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     alerts_days: int = 90
     rejects_days: int = 30
     adjustments_days: int = 400  # none holds for longer than a year
+    peers_days: int = 7  # as long as events, which nobody could be judged by without
     replication_factor: int = 1
 
     def topics(self) -> tuple[Topic, ...]:
@@ -53,7 +57,8 @@ class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
             Topic(self.findings, 1, _retention(self.findings_days)),
             Topic(self.alerts, 1, _retention(self.alerts_days)),
             Topic(self.rejects, 1, _retention(self.rejects_days) | {"max.message.bytes": str(4 << 20)}),
-            Topic(self.adjustments, 1, {"cleanup.policy": "compact,delete"} | _retention(self.adjustments_days)),
+            Topic(self.adjustments, 1, _COMPACTED | _retention(self.adjustments_days)),
+            Topic(self.peers, 1, _COMPACTED | _retention(self.peers_days) | {"max.message.bytes": str(4 << 20)}),
             *([Topic(self.anchors, 1, {"retention.ms": "-1"})] if self.anchors is not None else []),
         )
 

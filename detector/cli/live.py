@@ -111,6 +111,7 @@ def topics(
         alerts=names.alerts,
         rejects=names.rejects,
         adjustments=names.adjustments,
+        peers=names.peers,
         anchors=settings.audit.anchor_topic,
         partitions=partitions,
         replication_factor=replication,

@@ -9,6 +9,7 @@ partition can bring an earlier one, so that the order is that of the events.
 from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from typing import Generic, TypeVar
 
 Partition = tuple[str, int]
@@ -106,9 +107,23 @@ class Aligner(Generic[T]):
                 self._awaited.add(partition)
         return item
 
-    def ready(self) -> Iterator[T]:
-        """Take items until the next one would have to wait."""
-        while (item := self.pop()) is not None:
+    def head(self) -> tuple[float, Partition, T] | None:
+        """Time, partition and item that `pop` will take next; None when it will give none."""
+        if self._awaited or not self._heads:
+            return None
+        time, partition = self._heads[0]
+        return time, partition, self._queues[partition][0][1]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued, and nothing known to be on its way."""
+        return not self._heads and not self._awaited
+
+    def ready(self, before: float = inf) -> Iterator[T]:
+        """Take items until the next one would have to wait, or is not `before` that time (seconds)."""
+        while not self._awaited and self._heads and self._heads[0][0] < before:
+            item = self.pop()
+            assert item is not None  # noqa: S101 - there is one
             yield item
 
     def depth(self, partition: Partition) -> int:

@@ -17,6 +17,7 @@ CORE = {
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
     *("feedback", "adjustments", "judgements", "rebaseline", "relearning", "correlated"),
     *("integrity", "overrides", "in_force", "hours", "counting", "statistical"),
+    *("exchange", "crossing"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {

@@ -40,7 +40,9 @@ class Deployment:
         self.bootstrap = bootstrap
         self.folder = folder
         self.group = unique("group")
-        self.topics = {noun: unique(noun) for noun in ("events", "findings", "alerts", "rejects", "adjustments")}
+        self.topics = {
+            noun: unique(noun) for noun in ("events", "findings", "alerts", "rejects", "adjustments", "peers")
+        }
         self.store = f"chdb://{folder}/store"
         self.token = ""
         """The bearer token of its monitoring pages, for those who configured one."""
