@@ -295,14 +295,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> Self:
         topics = self.kafka.topics
-        own = {
-            topics.findings,
-            topics.alerts,
-            topics.rejects,
-            topics.adjustments,
-            topics.peers,
-            self.audit.anchor_topic,
-        }
+        own = {*topics.model_dump(exclude={"events"}).values(), self.audit.anchor_topic}
         for source in self.read:
             if source.topic in own:
                 raise ValueError(f"the topic `{source.topic}` is written by the detector: it can't be read for events")

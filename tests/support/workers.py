@@ -31,8 +31,8 @@ IMPATIENT: Final = Patience(
     stuck=30.0,
 )
 
-# Peers' knowledge is exchanged within a process, so that it depends on who has which partitions. Without the
-# exchange, what scoring finds depends on the partition's log alone, whoever has it, and can be compared.
+# Where workers die, and are away for longer than the others wait, peers' knowledge depends on who was away when.
+# Without the exchange, what scoring finds depends on the partition's log alone, whoever has it, and can be compared.
 ALONE: Final = {"scoring": {"peers_every": 1e12}}
 
 
