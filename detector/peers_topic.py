@@ -105,6 +105,11 @@ class PeersTopic:
         """Why the exchange may be without what others say, or they without what this one does; None while alone."""
         return None if self.exchange.alone else self._reader.trouble or self._publisher.trouble
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody is waited for at a boundary."""
+        return self._waiting_since is not None
+
     def hear(self) -> None:
         """Take in what was said since the last time. Who has no partitions remembers nothing."""
         exchange = self.exchange
@@ -120,6 +125,7 @@ class PeersTopic:
 
     def recall(self, version: float) -> None:
         """Hear again what was said around a boundary and since, unless it is known; waits for it, in reason."""
+        self._waiting_since = None
         floor = None if self._floor is None else max(self._floor, self.exchange.forgotten)
         if floor is not None and floor <= version:
             return

@@ -17,12 +17,15 @@ from detector.scoring import Scoring
 from detector.sinks.base import Batch
 from detector.sources.alignment import Aligner, Partition
 from detector.sources.base import Record
-from detector.stages import Stage, StageShell
+from detector.stages import POLL_SECONDS, Stage, StageShell
 from detector.ticks import Tick, Ticker
 
 log = structlog.get_logger(__name__)
 
 WAITING_MOST: Final = 5000
+
+WAITING_SECONDS: Final = 0.02
+"""For how long there may be nothing to read while other workers are waited for."""
 
 # (topic, partition, first offset) -> {(offset, index in the message): id of the event there, "" for a reject}
 Stored = Callable[[str, int, int], Mapping[tuple[int, int], str]]
@@ -112,6 +115,8 @@ class ScoreStage(Stage):
             for item in self._aligner.ready(before=self._due):
                 self._step(item, batch)
             going_on = self._peers is not None and self._cross(self._peers, batch)
+        if self._peers is not None:
+            self.poll_seconds = WAITING_SECONDS if self._peers.waiting else POLL_SECONDS
         self._measure()
         self.epoch = self.scoring.peers_versions  # an exchange changes what every partition has published
         return batch

@@ -66,6 +66,8 @@ class Stage(ABC):
     """Whether `capture` can give what changed since the last time."""
     epoch: float = 0.0
     """Changes when the state of partitions changes without anything being read of them."""
+    poll_seconds: float = POLL_SECONDS
+    """For how long there may be nothing to read before the next turn."""
 
     def __init__(self, shell: StageShell) -> None:
         self.shell = shell
@@ -125,7 +127,7 @@ class Stage(ABC):
         if self._errands.run():
             self._checkpoint_due = time.monotonic()
         self.shell.outputs.retry()
-        polled = source.poll(0.0 if self._saving is not None and self._saving.encoding else POLL_SECONDS)
+        polled = source.poll(0.0 if self._saving is not None and self._saving.encoding else self.poll_seconds)
         self.shell.metrics.count_messages(polled)
         started = time.perf_counter()
         batch = self.take(polled, source.caught_up())

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector import assembly
+from detector import assembly, exchange
 from detector.config import Config
 from detector.decoding import Decoder
 from detector.sinks.base import Batch
@@ -146,6 +146,23 @@ def test_another_configuration_goes_on_with_the_exchange(
         fellow.stage.go_on_with(assembly.scoring(another), Decoder("native"), assembly.attention(another))
     work(fellows, rng)
     assert remembered(fellows) == by_one[1]
+
+
+def test_what_is_too_large_to_be_told_in_full_is_told_alike(
+    logs: Logs,
+    by_one: tuple[set[bytes], dict[Partition, State]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who cuts its sums judges by what is left of them, as all others do."""
+    monkeypatch.setattr(exchange, "PACKED_MOST", 2_000)
+    states = []
+    for count in (1, 3):
+        fellows = fleet(tmp_path, SharedLog(PARTITIONS), logs, count)
+        work(fellows, random.Random(4))
+        assert all(fellow.measured("cut_total") for fellow in fellows)
+        states.append(remembered(fellows))
+    assert states[0] == states[1] != by_one[1]
 
 
 def test_days_on_which_a_partition_rests_count_for_it_too(tmp_path: Path) -> None:
