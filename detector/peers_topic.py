@@ -24,9 +24,15 @@ RECALL_SECONDS: Final = 10.0
 class Reader(Protocol):
     """What is read of the topic: `detector.sources.peers.PeersReader`."""
 
-    partitions: frozenset[Partition] | None
-    absent: bool
     trouble: str | None
+
+    @property
+    def partitions(self) -> frozenset[Partition] | None:
+        """All partitions of the topics of events; None while nobody has said so."""
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no such topic."""
 
     def start(self) -> None:
         """Begin."""

@@ -239,7 +239,7 @@ class Scoring:
             if context.heard:
                 principal.ledger.record(event, context.now)
                 if event.action == ORDER:
-                    self._rebaseline.obey(event, principal, self._knowledge)
+                    self._rebaseline.obey(event, principal, state.knowledge)
             state.principals.pin(principal, stopped_after(event, principal.pinned, heard=context.heard))
             return
         required = (event.approval is not None and event.approval.required) or context.charter.asks(event)

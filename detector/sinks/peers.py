@@ -52,6 +52,7 @@ class PeersPublisher(threading.Thread):
         self._lock = threading.Lock()
         self._waiting: OrderedDict[bytes, bytes] = OrderedDict()
         self._bytes = 0
+        self._one_by_one = False
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._producer: KafkaProducer | None = None
@@ -69,16 +70,13 @@ class PeersPublisher(threading.Thread):
 
     def run(self) -> None:
         """Send until closed."""
-        while not (self._ending.is_set() and not self._waiting):
+        while not self._ending.is_set():
             self._woken.wait()
             self._woken.clear()
-            while self._waiting and not self._flush():
-                if self._ending.wait(AGAIN):
+            while self._waiting:
+                if not self._flush() and self._ending.wait(AGAIN):
                     break
-            if self._ending.is_set():
-                break
-        if self._producer is not None:
-            close_producer(self._producer, 1.0)
+        self._discard()
 
     def close(self, seconds: float) -> None:
         """Send what waits, if that takes no longer than so many seconds."""
@@ -88,35 +86,46 @@ class PeersPublisher(threading.Thread):
             self.join(seconds)
 
     def _flush(self) -> bool:
-        """Try to send what waits; whether the brokers took it."""
+        """Try to send what waits; whether the brokers took it, or refused a message for good."""
         with self._lock:
-            batch = dict(self._waiting)
+            batch = dict(list(self._waiting.items())[: 1 if self._one_by_one else None])
         try:
             producer = self._producer = self._producer or open_client(KafkaProducer, self._settings)
-            sent = {key: producer.send(self._topic, key=key, value=value) for key, value in batch.items()}
-            for key, future in sent.items():
-                self._settle(key, batch[key], future)
+            sent = [producer.send(self._topic, key=key, value=value) for key, value in batch.items()]
+            for future in sent:
+                future.get(15.0)
+        except _TOO_LARGE as error:
+            # It fails what is around it, too.
+            self._discard()
+            self._one_by_one = True
+            if len(batch) == 1:
+                (key,) = batch
+                log.error("peers_refused", topic=self._topic, key=key.decode(), why=str(error))  # noqa: TRY400
+                self._settle(batch)
+            return True
         except errors.KafkaError as error:
-            self._fail(f"{type(error).__name__}: {error}")
+            self._discard()
+            self._complain(f"{type(error).__name__}: {error}")
             return False
+        self._settle(batch)
         self.trouble = None
         return True
 
-    def _settle(self, key: bytes, value: bytes, future: Any) -> None:
-        try:
-            future.get(15.0)
-        except _TOO_LARGE as error:
-            log.error("peers_refused", topic=self._topic, key=key.decode(), bytes=len(value), why=str(error))  # noqa: TRY400
+    def _settle(self, batch: Mapping[bytes, bytes]) -> None:
         with self._lock:
-            if self._waiting.get(key) is value:
-                del self._waiting[key]
-                self._bytes -= len(value)
+            for key, value in batch.items():
+                if self._waiting.get(key) is value:
+                    del self._waiting[key]
+                    self._bytes -= len(value)
+            self._one_by_one = self._one_by_one and bool(self._waiting)
 
-    def _fail(self, why: str) -> None:
+    def _complain(self, why: str) -> None:
         if self.trouble is None:
             log.warning("peers_not_sent", topic=self._topic, why=why)
         self.trouble = why
+
+    def _discard(self) -> None:
+        """After a failure an idempotent producer may be unable to go on (its sequence numbers have a hole)."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            # After a failure an idempotent producer may be unable to go on (its sequence numbers have a hole).
             close_producer(producer, 1.0)
