@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -32,7 +32,7 @@ WORKERS: Final = ("one", "two", "three", "four")
 EVERY: Final = 6 * 3600.0
 
 # Who is killed may take long to begin again, and is waited for.
-PATIENT: Final = {"store": {"url": None}, "scoring": {"peers_every": EVERY, "peers_wait": 100.0}}
+PATIENT: Final[dict[str, Any]] = {"store": {"url": None}, "scoring": {"peers_every": EVERY, "peers_wait": 100.0}}
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
