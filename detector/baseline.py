@@ -38,7 +38,7 @@ def restored(config: Config) -> Scoring:
     """
     scoring = assembly.scoring(config)
     for partition, saved in checkpoints(config.state.url, "score").items():
-        snapshot, *changes = ({"principals": part.rows} | part.head["scoring"] for part in saved.parts)
+        snapshot, *changes = ({"principals": part.rows.drain()} | part.head["scoring"] for part in saved.parts)
         try:
             scoring.open(partition, snapshot, changes)
         except (ValueError, KeyError, TypeError) as error:

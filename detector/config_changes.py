@@ -13,6 +13,7 @@ _WITH_A_RESTART: Final[tuple[Path, ...]] = (
     *((section,) for section in ("kafka", "format", "sources", "store", "audit", "state", "alertmanager", "webhook")),
     ("metrics",),
     ("scoring", "max_principals"),
+    ("scoring", "max_ready"),
     ("scoring", "idle_days"),
     ("scoring", "dedup_window"),
     *(("detectors", name, setting) for name, each in REGISTRY.items() for setting in sorted(each.shaping)),

@@ -7,13 +7,15 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from detector.capture import Capture
 from detector.duplicates import SeenEvents, mark_of
 from detector.events import Envelope, Event
 from detector.exchange import Notice
 from detector.knowledge import Knowledge
 from detector.peers import PeerSummary
 from detector.principal_rows import PrincipalRows
-from detector.principals import Capture, PrincipalStore
+from detector.principal_store import PrincipalStore
+from detector.ready import Ready
 
 # To be raised with every change in the shape of the state, a detector's state of a principal included.
 STATE_VERSION: Final = 2
@@ -33,6 +35,12 @@ class ScoringSettings(BaseModel):
         300.0, ge=0, description="Seconds ahead of its arrival from which an event is from the future."
     )
     max_principals: int = Field(100_000, ge=1, description="Principals remembered by each partition.")
+    max_ready: int = Field(
+        20_000,
+        ge=1,
+        description="Principals that a process holds ready, of all its partitions; those unused for longest wait "
+        "packed, in a quarter of the memory, until they are used again.",
+    )
     idle_days: float = Field(45.0, gt=0, description="Days after which an unused principal is forgotten.")
     dedup_window: int = Field(50_000, ge=1, description="Event ids remembered by each partition.")
     peers_every: float = Field(
@@ -55,6 +63,7 @@ class PartitionState:
         settings: Bounds of the memory.
         rows: How principals are saved.
         knowledge: What of the peers its events are judged by.
+        ready: Which of them are held ready.
     """
 
     __slots__ = (
@@ -72,7 +81,7 @@ class PartitionState:
         "watermark",
     )
 
-    def __init__(self, settings: ScoringSettings, rows: PrincipalRows, knowledge: Knowledge) -> None:
+    def __init__(self, settings: ScoringSettings, rows: PrincipalRows, knowledge: Knowledge, ready: Ready) -> None:
         self.watermark = float("-inf")
         self.knowledge = knowledge
         self.restored_version: float | None = None
@@ -81,7 +90,7 @@ class PartitionState:
         self.seen = SeenEvents(settings.dedup_window)
         self._rows = rows
         self._settings = settings
-        self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0, rows)
+        self.principals = PrincipalStore(settings.max_principals, settings.idle_days * 86400.0, rows, ready)
         self.accumulating = PeerSummary()
         self.published = PeerSummary()
         self._published_saved: PeerSummary | None = None

@@ -236,7 +236,8 @@ class ScoreStage(Stage):
 
     def open(self, partition: Partition, parts: Sequence[Part]) -> None:
         """Restore scoring and the ticker."""
-        snapshot, *changes = ({"principals": part.rows} | part.head["scoring"] for part in parts) if parts else (None,)
+        states = ({"principals": part.rows.drain()} | part.head["scoring"] for part in parts)
+        snapshot, *changes = states if parts else (None,)
         self.scoring.open(partition, snapshot, changes)
         for part in parts:
             self._ticker.restore(part.head["ticker"])

@@ -4,12 +4,14 @@ No clock: time is the event's own, and the reader's time of arrival that the env
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from sys import intern
 from typing import Any, Final
 
 import msgspec
 
 from detector.approvals import ControlSettings, stopped_after
 from detector.budget import BudgetSettings
+from detector.capture import Capture
 from detector.charter import Charters
 from detector.counting import Ended, count_tests
 from detector.crossing import Crossing
@@ -17,12 +19,13 @@ from detector.detectors.base import Context, Detector, flags
 from detector.events import Envelope, Event, Kind
 from detector.exchange import Exchange
 from detector.findings import Finding
-from detector.in_force import InForce, Overrides, by_kind
+from detector.in_force import ByKind, InForce, Overrides, by_kind
 from detector.knowledge import Knowledge
 from detector.overrides import Override
 from detector.partitions import PartitionState, ScoringSettings
 from detector.principal_rows import PrincipalRows, made_by
-from detector.principals import Capture, PrincipalState, UnreadablePrincipal
+from detector.principals import UNTOUCHED, PrincipalState, UnreadablePrincipal
+from detector.ready import Ready
 from detector.rebaseline import ORDER, Rebaseline
 from detector.scored import UNREMARKABLE, Scored
 from detector.suppressions import Suppressions, is_accepted
@@ -69,8 +72,12 @@ class Scoring:
         self._rows = PrincipalRows({detector.name: detector for detector in (*detectors, *dormant)})
         self._made_by = made_by([*detectors, *dormant])
         self._by_kind = by_kind(detectors)
+        self._names = {kind: frozenset(name for name, _ in running) for kind, running in self._by_kind.items()}
+        # Shown to detectors that are asked whether they are concerned: nothing changes them.
+        self._blank = {detector.name: detector.new_state() for detector in detectors}
         self._overrides = Overrides(overrides, detectors) if overrides else None
         self._suspicious = {d.name for d in detectors if type(d).suspects is not Detector.suspects}
+        self._ready = Ready(self._settings.max_ready)
         self._rebaseline = Rebaseline(detectors, self._suppressions.zones)
         channels = {detector.name: detector.channels for detector in detectors if detector.channels}
         self.crossing = Crossing(self._settings.peers_every, budget or BudgetSettings(), channels, exchange)
@@ -82,6 +89,11 @@ class Scoring:
     def principals(self) -> int:
         """Principals remembered in all partitions."""
         return sum(len(state.principals) for state in self._partitions.values())
+
+    @property
+    def ready(self) -> int:
+        """How many of them are held ready; the others wait packed."""
+        return len(self._ready)
 
     @property
     def peers_version(self) -> float:
@@ -116,7 +128,7 @@ class Scoring:
         settings and the bounds of the memory must be the same in both.
         """
         other._rows.adopt(self._rows)
-        self._rows = other._rows
+        self._rows, self._ready = other._rows, other._ready
         self.crossing.take_over(other.crossing)
         self._partitions = self.crossing.partitions
         for state in self._partitions.values():
@@ -150,7 +162,8 @@ class Scoring:
         Raises:
             ValueError, KeyError, TypeError: A part is of another version or shape.
         """
-        state = PartitionState(self._settings, self._rows, self.crossing.in_force)
+        self._let_go(partition)
+        state = PartitionState(self._settings, self._rows, self.crossing.in_force, self._ready)
         if snapshot is not None:
             state.restore(snapshot)
             makers = {snapshot.get("made_by")}
@@ -162,7 +175,13 @@ class Scoring:
 
     def close(self, partition: tuple[str, int]) -> None:
         """Forget a partition; what it published goes on to count until the next boundary."""
+        self._let_go(partition)
         self.crossing.close(partition)
+
+    def _let_go(self, partition: tuple[str, int]) -> None:
+        state = self._partitions.get(partition)
+        if state is not None:
+            state.principals.close()
 
     def step(self, envelope: Envelope) -> Scored:
         """Score one event, then learn it. Its partition must be open.
@@ -210,24 +229,24 @@ class Scoring:
         try:
             return self._principal(state, event, now), ""
         except UnreadablePrincipal as error:
-            state.accumulating.role(error.packed.role).members -= 1
+            state.accumulating.role(error.principal.role).members -= 1
             principal = self._principal(state, event, now)
-            state.principals.pin(principal, error.packed.pinned)
+            state.principals.pin(principal, error.principal.pinned)
             return principal, str(error)
 
     def _principal(self, state: PartitionState, event: Event, now: float) -> PrincipalState:
         """The principal's state; an actor's own events tell its kind and role, orders to it do not."""
         own = event.kind != "control"
-        principal = state.principals.use(event.principal, now)
+        principal = state.principals.use(event.principal, now, self._names[event.kind])
         if principal is None:
-            kind, role = (event.actor.kind, event.actor.role) if own else ("agent", "")
+            kind, role = (event.actor.kind, intern(event.actor.role)) if own else ("agent", "")
             principal = PrincipalState(event.principal, kind, role, now)
             for gone in state.principals.add(principal):
                 state.accumulating.role(gone.role).members -= 1
             state.accumulating.role(role).members += 1
         elif own and principal.role != event.actor.role:
             state.accumulating.role(principal.role).members -= 1
-            principal.kind, principal.role = event.actor.kind, event.actor.role
+            principal.kind, principal.role = event.actor.kind, intern(event.actor.role)
             state.accumulating.role(principal.role).members += 1
         return principal
 
@@ -252,17 +271,11 @@ class Scoring:
     def _judge(
         self, event: Event, principal: PrincipalState, context: Context, in_force: InForce | None
     ) -> tuple[Finding, ...]:
-        states, suspicious, suspect, running = principal.states, self._suspicious, False, self._by_kind
+        suspicious, suspect, running = self._suspicious, False, self._by_kind
         if in_force is not None:
             running, context.limits = in_force.by_kind, in_force.limits
-        concerned: list[tuple[str, Detector[Any], Any]] = []
+        concerned = self._concerned(event, principal.states, context, running)
         found: list[Finding] = []
-        for name, detector in running[event.kind]:
-            state = states.get(name)
-            if state is None:
-                state = states[name] = detector.new_state()
-            if detector.concerns(event, state, context):
-                concerned.append((name, detector, state))
         for name, detector, state in concerned:
             told = detector.detect(event, state, context)
             if told:
@@ -273,6 +286,23 @@ class Scoring:
         for _, detector, state in concerned:
             detector.learn(event, state, context, found)
         return tuple(found)
+
+    def _concerned(
+        self, event: Event, states: dict[str, Any], context: Context, running: ByKind
+    ) -> list[tuple[str, Detector[Any], Any]]:
+        """The detectors that have to do with the event, with their states; those of the others need not exist."""
+        concerned, blank, untouched = [], self._blank, UNTOUCHED
+        for name, detector in running[event.kind]:
+            state = states.get(name)
+            if state is None:
+                state = states[name] = untouched
+            if state is not untouched:
+                if detector.concerns(event, state, context):
+                    concerned.append((name, detector, state))
+            elif detector.concerns(event, blank[name], context):
+                state = states[name] = detector.new_state()
+                concerned.append((name, detector, state))
+        return concerned
 
     def _marked(self, finding: Finding, event: Event, in_force: InForce | None) -> Finding:
         marked = self._suppressions.mark(finding, event)

@@ -11,6 +11,7 @@ _MEMORY: Final = 90.0  # blocks after which one counts half
 _LEAST: Final = 14.0  # blocks before it says anything
 _CLIP: Final = 3.0  # scales at which a value is cut before it is learnt
 _FREEDOM_MOST: Final = 30.0
+_NOTHING: Final = array("d", (0.0, 0.0, 0.0))  # it is replaced, never changed: one for all
 
 
 class SlowAnchor:
@@ -37,7 +38,7 @@ class SlowAnchor:
 
     def __init__(self) -> None:
         self._waiting = array("f")
-        self._moments = array("d", (0.0, 0.0, 0.0))  # weight, mean, sum of squares
+        self._moments = _NOTHING  # weight, mean, sum of squares
 
     @property
     def ready(self) -> bool:
@@ -85,5 +86,6 @@ class SlowAnchor:
         if len(state) != 4 or len(state[3]) > _DELAY:
             raise ValueError("not the state of a slow anchor")
         *moments, waiting = state
-        self._moments, self._waiting = array("d", moments), array("f", waiting)
+        self._moments = array("d", moments) if any(moments) else _NOTHING
+        self._waiting = array("f", waiting)
         return self

@@ -1,5 +1,6 @@
 """How surprising is a value never seen before, given how often new ones come and what peers use."""
 
+from sys import intern
 from typing import Any, Final, Self
 
 import msgspec
@@ -124,5 +125,5 @@ class Novelty:
         if len(state) != 4:
             raise ValueError(f"a novelty state has 4 parts, not {len(state)}")
         self._draws, self._distinct, self._last, seen = state
-        self._seen = dict(seen)
+        self._seen = {intern(value): last for value, last in seen.items()}  # others saw the same
         return self

@@ -1,10 +1,106 @@
 """How a quantity differs from its flat baseline at this hour of the week."""
 
 from array import array
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final, Self
 
 DAY: Final = 86400.0
 _THURSDAY: Final = 3  # the weekday, Monday 0, of the first day of unix time
+
+
+class Profiles:
+    """Profiles over the parts of a day, for working days and for weekends, all of one stream in one array.
+
+    An array holds a weight and an offset for each part of a working day, of one profile after the other, and behind
+    them those of weekends once anything happened on one: many never work then. Single precision, since there may be
+    an array for each channel of each principal. The object is shared; what it says is told of an array.
+
+    Args:
+        slots: Parts that each profile's day is cut into.
+        half_life: Visits of an hour after which a visit counts half.
+        pull: How many visits of an hour the flat baseline counts for; the same hour of all days counts for
+            three times as many.
+    """
+
+    __slots__ = ("_half_life", "_places", "_pull", "_width")
+
+    def __init__(self, slots: Sequence[int], half_life: float = 7.0, pull: float = 2.0) -> None:
+        starts = [0, *accumulate(2 * count for count in slots)]
+        self._places = tuple(zip(starts, slots, strict=False))
+        self._width = starts[-1]
+        self._half_life, self._pull = half_life, pull
+
+    def new(self) -> "array[float]":
+        """An array of which nothing is known."""
+        return array("f", bytes(4 * self._width))
+
+    def offset(self, cells: "array[float]", profile: int, time: float) -> float:
+        """Expected difference from the flat baseline at `time` (unix seconds), by the profile of this number."""
+        here, other = self._find(profile, time)
+        if len(cells) == self._width:
+            weekend = here > other
+            weight, own = (0.0, 0.0) if weekend else (cells[here], cells[here + 1])
+            other_weight, others = (cells[other], cells[other + 1]) if weekend else (0.0, 0.0)
+        else:
+            weight, own, other_weight, others = cells[here], cells[here + 1], cells[other], cells[other + 1]
+        if weight == 0.0 and other_weight == 0.0:
+            return 0.0
+        pull, own = self._pull, weight * own
+        daily = (own + other_weight * others) / (weight + other_weight + pull)
+        return (own + 3.0 * pull * daily) / (weight + 3.0 * pull)
+
+    def learn_one(
+        self, cells: "array[float]", profile: int, difference: float, time: float, visits: float = 1.0
+    ) -> None:
+        """Learn a difference from the flat baseline, seen for so many `visits` (0..1) of its hour."""
+        if not visits:
+            return
+        here, _ = self._find(profile, time)
+        if here >= len(cells):
+            cells.extend(self.new())
+        weight = cells[here] * 2.0 ** (-visits / self._half_life) + visits
+        if weight > 0.0:
+            cells[here + 1] += (difference - cells[here + 1]) * visits / weight
+            cells[here] = weight
+
+    def _find(self, profile: int, time: float) -> tuple[int, int]:
+        """Where the weight of this hour lies, and that of the same hour of the other kind of day."""
+        day, second = divmod(time, DAY)
+        start, slots = self._places[profile]
+        place = start + 2 * int(second * slots / DAY)
+        return (place + self._width, place) if (day + _THURSDAY) % 7 >= 5 else (place, place + self._width)
+
+    def snapshot(self, cells: "array[float]") -> list[list[float]]:
+        """Weight and offset of each slot by profile, working days first."""
+        both = cells.tolist() if len(cells) > self._width else cells.tolist() + [0.0] * self._width
+        weekends = self._width
+        return [
+            both[start : start + 2 * slots] + both[weekends + start : weekends + start + 2 * slots]
+            for start, slots in self._places
+        ]
+
+    def restore(self, states: Sequence[Sequence[float]]) -> "array[float]":
+        """An array out of a snapshot of profiles like these.
+
+        Raises:
+            ValueError: They have other numbers of slots.
+        """
+        cells: list[float] = []
+        weekends: list[float] = []
+        for state, (_, slots) in zip(states, self._places, strict=True):
+            if len(state) != 4 * slots:
+                raise ValueError(f"{len(state)} numbers for {slots} slots a day")
+            cells += state[: 2 * slots]
+            weekends += state[2 * slots :]
+        return array("f", cells + weekends if any(weekends) else cells)
+
+
+@lru_cache(maxsize=64)
+def profiles_of(blocks: tuple[float, ...]) -> Profiles:
+    """Profiles for blocks of such lengths in seconds, one each."""
+    return Profiles([max(1, round(DAY / length)) for length in blocks])
 
 
 class HourOfWeek:
@@ -28,47 +124,25 @@ class HourOfWeek:
         (4.6, 0.0)
     """
 
-    __slots__ = ("_cells", "_half_life", "_pull", "_slots")
+    __slots__ = ("_cells", "_profiles")
 
     def __init__(self, slots: int = 24, half_life: float = 7.0, pull: float = 2.0) -> None:
-        self._slots, self._half_life, self._pull = slots, half_life, pull
-        # Single precision: there may be a profile for each channel of each principal.
-        self._cells = array("f", bytes(4 * 4 * slots))
+        self._profiles = Profiles((slots,), half_life, pull)
+        self._cells = self._profiles.new()
 
     def offset(self, time: float) -> float:
         """Expected difference from the flat baseline at `time` (unix seconds)."""
-        here, other = self._places(time)
-        cells, pull = self._cells, self._pull
-        weight, other_weight = cells[here], cells[other]
-        if weight == 0.0 and other_weight == 0.0:
-            return 0.0
-        own = weight * cells[here + 1]
-        daily = (own + other_weight * cells[other + 1]) / (weight + other_weight + pull)
-        return (own + 3.0 * pull * daily) / (weight + 3.0 * pull)
+        return self._profiles.offset(self._cells, 0, time)
 
     def learn_one(self, difference: float, time: float, visits: float = 1.0) -> None:
         """Learn a difference from the flat baseline, seen for so many `visits` (0..1) of its hour."""
-        here, _ = self._places(time)
-        cells = self._cells
-        weight = cells[here] * 2.0 ** (-visits / self._half_life) + visits
-        if weight > 0.0:
-            cells[here + 1] += (difference - cells[here + 1]) * visits / weight
-            cells[here] = weight
-
-    def _places(self, time: float) -> tuple[int, int]:
-        """Where the weight of this hour lies, and that of the same hour of the other kind of day."""
-        day, second = divmod(time, DAY)
-        place = 2 * int(second * self._slots / DAY)
-        half = 2 * self._slots
-        return (place + half, place) if (day + _THURSDAY) % 7 >= 5 else (place, place + half)
+        self._profiles.learn_one(self._cells, 0, difference, time, visits)
 
     def snapshot(self) -> list[Any]:
         """Weight and offset of each slot, working days first."""
-        return list(self._cells)
+        return self._profiles.snapshot(self._cells)[0]
 
     def restore(self, state: list[Any]) -> Self:
         """Take over a snapshot of as many slots."""
-        if len(state) != len(self._cells):
-            raise ValueError(f"{len(state)} numbers for {len(self._cells) // 4} slots a day")
-        self._cells = array("f", state)
+        self._cells = self._profiles.restore([state])
         return self

@@ -1,6 +1,8 @@
 """How surprising is the next action after the last two, for this principal and among its peers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final, Self
 
 import msgspec
@@ -9,12 +11,27 @@ from models.base import log10_surprise
 
 # The shortest context: none at all. Longer ones are their actions, each behind a line break; "" before the first.
 EVERYWHERE: Final = ""
-_START: Final = (EVERYWHERE, "\n", "\n\n")
+_START: Final = (EVERYWHERE, intern("\n"), intern("\n\n"))
 
 Contexts = tuple[str, str, str]
 
 # Steps that a prior remembers the probability of: routines have few.
 _KNOWN_MOST: Final = 4096
+
+# What followed a context that only one action ever followed, as most do: that action, and how often.
+_Only = tuple[str, int]
+
+
+def shared(contexts: Iterable[str]) -> Contexts:
+    """Contexts that were saved, as the object that all principals have of them."""
+    _, last, both = contexts
+    return _after(both[: len(both) - len(last)], last[1:]) if both.endswith(last) else (EVERYWHERE, last, both)
+
+
+@lru_cache(maxsize=8_192)
+def _after(last: str, action: str) -> Contexts:
+    """The contexts behind two actions, `last` behind its line break: one object for all principals."""
+    return (EVERYWHERE, intern(f"\n{action}"), intern(f"{last}\n{action}"))
 
 
 class SequenceParams(msgspec.Struct, frozen=True):
@@ -60,6 +77,12 @@ class _Node:
         self.total += count
         self.kinds += not before
         return before + count
+
+    @classmethod
+    def of(cls, only: _Only) -> "_Node":
+        """What followed a context that only one action followed so far."""
+        action, count = only
+        return cls(float(count), 1.0, {action: count})
 
     def halve(self) -> None:
         """Let everything count half, what is left of it rounded up."""
@@ -231,7 +254,7 @@ class Sequence:
         self.params = params
         self.contexts: Contexts = _START
         self.recent = 0.0
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, _Only | _Node] = {}
         self._pairs = 0
 
     def reset(self) -> None:
@@ -247,7 +270,13 @@ class Sequence:
         discount, concentration = params.discount, params.concentration
         for context in contexts or self.contexts:
             node = nodes.get(context)
-            if node is not None:  # `_Node.draw`, written out: it is asked for each event
+            if node is None:
+                continue
+            if isinstance(node, tuple):  # `_Node.draw`, written out: it is asked for each event
+                count = node[1]
+                own = count - discount if node[0] == action else 0.0
+                base = (own + (concentration + discount) * base) / (concentration + count)
+            else:
                 own = node.actions.get(action, discount) - discount
                 base = (own + (concentration + discount * node.kinds) * base) / (concentration + node.total)
         return base
@@ -272,7 +301,7 @@ class Sequence:
         self.recent = self.score_run(surprise)
         _, last, followed = self.contexts
         new = not flagged and self._count(action)
-        self.contexts = (EVERYWHERE, f"\n{action}", f"{last}\n{action}")
+        self.contexts = _after(last, action)
         return followed if new else None
 
     def _count(self, action: str) -> bool:
@@ -286,15 +315,26 @@ class Sequence:
         return doubled
 
     def _count_after(self, context: str, action: str) -> int:
-        node = self._nodes.pop(context, None) or _Node()
-        self._nodes[context] = node  # put it last: the dict is kept in order of last use
+        node = self._nodes.pop(context, None)  # and put it last: the dict is kept in order of last use
+        memory = self.params.memory
+        if node is None:
+            self._pairs += 1
+            self._nodes[context] = intern(action), 1
+            return 1
+        if isinstance(node, tuple):
+            if node[0] == action:
+                count = node[1] + 1
+                self._nodes[context] = node[0], (count if count < memory else (count + 1) // 2)
+                return count
+            node = _Node.of(node)
+        self._nodes[context] = node
         count = node.actions.get(action, 0) + 1
-        node.actions[action] = count
+        node.actions[action if count > 1 else intern(action)] = count
         node.total += 1
         if count == 1:
             node.kinds += 1
             self._pairs += 1
-        if node.total >= self.params.memory:
+        if node.total >= memory:
             node.halve()
         return count
 
@@ -303,11 +343,13 @@ class Sequence:
         pairs = [
             (min(count if context.count("\n") > 1 else 4 * count, 8), context, action)
             for context, node in self._nodes.items()
-            for action, count in node.actions.items()
+            for action, count in ([node] if isinstance(node, tuple) else node.actions.items())
         ]
         pairs.sort(key=lambda pair: pair[0])
         for _, context, action in pairs[: len(pairs) // 4]:
             node = self._nodes[context]
+            if isinstance(node, tuple):
+                node = self._nodes[context] = _Node.of(node)
             del node.actions[action]
             if not node.actions and context != EVERYWHERE:
                 del self._nodes[context]
@@ -315,15 +357,30 @@ class Sequence:
 
     def snapshot(self) -> list[Any]:
         """[contexts of the next action, the run's mean, [[context, total, kinds, {action: count}], ...]]."""
-        rows = [[context, n.total, n.kinds, dict(n.actions)] for context, n in self._nodes.items()]
+        rows: list[list[Any]] = [
+            [context, float(n[1]), 1.0, {n[0]: n[1]}]
+            if isinstance(n, tuple)
+            else [context, n.total, n.kinds, dict(n.actions)]
+            for context, n in self._nodes.items()
+        ]
         return [list(self.contexts), self.recent, rows]
 
     def restore(self, state: list[Any]) -> Self:
         """Take over a snapshot."""
         if len(state) != 3 or len(state[0]) != 3:
             raise ValueError("a sequence's state is 3 contexts, the run's mean, and what followed each context")
-        (_, last, both), self.recent, rows = state
-        self.contexts = (EVERYWHERE, last, both)
-        self._nodes = {context: _Node(total, kinds, actions) for context, total, kinds, actions in rows}
-        self._pairs = sum(len(node.actions) for node in self._nodes.values())
+        contexts, self.recent, rows = state
+        self.contexts = shared(contexts)
+        self._nodes, self._pairs = {}, 0
+        for context, total, kinds, actions in rows:
+            self._nodes[intern(context)] = _restored(total, kinds, actions)
+            self._pairs += len(actions)
         return self
+
+
+def _restored(total: float, kinds: float, actions: Mapping[str, int]) -> _Only | _Node:
+    if len(actions) == 1 and kinds == 1.0:
+        ((action, count),) = actions.items()
+        if total == count:
+            return intern(action), count
+    return _Node(total, kinds, {intern(action): count for action, count in actions.items()})

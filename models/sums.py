@@ -3,6 +3,7 @@
 import math
 from array import array
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final, Self
 
 import msgspec
@@ -10,7 +11,7 @@ from scipy.special import stdtr
 
 from models.anchor import SlowAnchor
 from models.base import log10_surprise
-from models.season import DAY, HourOfWeek
+from models.season import profiles_of
 
 # Places in the state of one half-life.
 _ALL, _CLEAN, _BLOCK, _PEAK, _WEIGHT, _MEAN, _SQUARES = range(7)
@@ -22,6 +23,7 @@ _NEGLIGIBLE: Final = 1.5
 _PULL: Final = 3.0  # the prior's mean counts as much as this many blocks of one's own
 _SPREAD_PULL: Final = 4.0  # and its variance as this many
 _LARGEST: Final = 1e280
+_UNASKED: Final = array("d")
 _LOG_MOST: Final = 700.0
 
 
@@ -125,10 +127,10 @@ class DecayedSums:
         self._last = -math.inf
         self._state = array("d", [0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0] * len(params.half_lives))
         # Made when the first block closes: most principals of a large fleet are seen only once.
-        self._seasons: list[HourOfWeek] = []
+        self._seasons: array[float] | None = None
         self._anchor: SlowAnchor | None = None
-        # What is usual in the block in progress: derived, so no part of the snapshot.
-        self._usual = array("d", bytes(8 * 3 * len(params.half_lives)))
+        # What is usual in the block in progress: derived, so no part of the snapshot, and made when first asked for.
+        self._usual = _UNASKED
         self._usual_block = math.nan
         self._usual_prior: Sequence[Prior] | None = None
 
@@ -145,8 +147,8 @@ class DecayedSums:
 
     def judge(self, amount: float, time: float, prior: Sequence[Prior] | None = None) -> Judgement:
         """The least probable half-life, its p-value corrected for looking at all of them."""
-        half_lives, state, usual = self.params.half_lives, self._state, self._usual
-        self._expect(prior, time)
+        half_lives, state = self.params.half_lives, self._state
+        usual = self._expect(prior, time)
         age = time - self._last
         amount = min(max(0.0, amount), _LARGEST)
         lowest, worst, tests = 2.0, (0, 0.0, 0.0, 1.0), len(half_lives)
@@ -178,7 +180,7 @@ class DecayedSums:
         """What is usual at `time` (unix seconds), for each half-life; changes nothing."""
         found = []
         for i, half_life in enumerate(self.params.half_lives):
-            offset = self._seasons[i].offset(time) if self._seasons else 0.0
+            offset = self._offset(i, time)
             mean, scale, _ = self._predictive(i, IGNORANT if prior is None else prior[i], offset)
             weight = self._state[i * _FIELDS + _WEIGHT]
             peak, factor = math.expm1(min(mean, _LOG_MOST)), math.exp(min(scale, _LOG_MOST))
@@ -249,9 +251,9 @@ class DecayedSums:
         if params.anchor and i == len(params.blocks) - 1:
             self._anchor = self._anchor or SlowAnchor()
             self._anchor.learn_one(peak, params.floor_sd)
-        if params.season and not self._seasons:
-            self._seasons = self._flat_seasons()
-        offset = self._seasons[i].offset(time) if self._seasons else 0.0
+        if params.season and self._seasons is None:
+            self._seasons = profiles_of(params.blocks).new()
+        offset = self._offset(i, time)
         if state[at + _WEIGHT] >= _SPREAD_PULL:
             mean, scale, _ = self._predictive(i, prior, offset)
             peak = min(max(peak, mean - params.clip * scale), mean + params.clip * scale)
@@ -262,22 +264,24 @@ class DecayedSums:
         state[at + _MEAN] += step / weight
         state[at + _SQUARES] = state[at + _SQUARES] * keep + step * (level - state[at + _MEAN])
         state[at + _WEIGHT] = weight
-        if self._seasons:
-            self._seasons[i].learn_one(peak - state[at + _MEAN], time)
+        if self._seasons is not None:
+            profiles_of(params.blocks).learn_one(self._seasons, i, peak - state[at + _MEAN], time)
 
-    def _flat_seasons(self) -> list[HourOfWeek]:
-        return [HourOfWeek(slots=max(1, round(DAY / length))) for length in self.params.blocks]
+    def _offset(self, i: int, time: float) -> float:
+        """How far the block's hour of the week lies from the baseline."""
+        return 0.0 if self._seasons is None else profiles_of(self.params.blocks).offset(self._seasons, i, time)
 
-    def _expect(self, prior: Sequence[Prior] | None, time: float) -> None:
-        """Know the predictive of each half-life; it changes with the block and with the prior only."""
+    def _expect(self, prior: Sequence[Prior] | None, time: float) -> "array[float]":
+        """The predictive of each half-life, one after the other; it changes with the block and with the prior only."""
         block = time // self.params.blocks[0]
-        if block == self._usual_block and prior is self._usual_prior:
-            return
-        for i in range(len(self.params.half_lives)):
-            offset = self._seasons[i].offset(time) if self._seasons else 0.0
-            predictive = self._predictive(i, IGNORANT if prior is None else prior[i], offset)
-            self._usual[3 * i], self._usual[3 * i + 1], self._usual[3 * i + 2] = predictive
-        self._usual_block, self._usual_prior = block, prior
+        if block != self._usual_block or prior is not self._usual_prior:
+            each = [
+                self._predictive(i, IGNORANT if prior is None else prior[i], self._offset(i, time))
+                for i in range(len(self.params.half_lives))
+            ]
+            self._usual = array("d", chain.from_iterable(each))
+            self._usual_block, self._usual_prior = block, prior
+        return self._usual
 
     def _predictive(self, i: int, prior: Prior, offset: float) -> tuple[float, float, float]:
         """Location, scale and degrees of freedom of a log peak in a block whose season is so far from the baseline."""
@@ -296,7 +300,7 @@ class DecayedSums:
     def snapshot(self) -> list[Any]:
         """[time of the last amount or None, numbers of all half-lives, seasons, anchor or None]."""
         last = None if math.isinf(self._last) else self._last
-        seasons = [season.snapshot() for season in self._seasons]
+        seasons = [] if self._seasons is None else profiles_of(self.params.blocks).snapshot(self._seasons)
         return [last, list(self._state), seasons, self._anchor.snapshot() if self._anchor else None]
 
     def restore(self, state: list[Any]) -> Self:
@@ -308,8 +312,7 @@ class DecayedSums:
             raise ValueError(f"{len(numbers)} numbers for {len(self.params.half_lives)} half-lives")
         self._last = -math.inf if last is None else last
         self._state = array("d", numbers)
-        flat = self._flat_seasons() if seasons else []
-        self._seasons = [own.restore(theirs) for own, theirs in zip(flat, seasons, strict=True)]
+        self._seasons = profiles_of(self.params.blocks).restore(seasons) if seasons else None
         self._anchor = SlowAnchor().restore(anchor) if anchor is not None else None
         self._usual_block = math.nan
         return self

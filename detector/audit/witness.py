@@ -16,6 +16,7 @@ from detector.events import KINDS, OUTSIDE, Event
 from detector.findings import Finding
 from detector.in_force import Overrides
 from detector.overrides import Override
+from detector.principals import UNTOUCHED
 from models.base import log10_surprise
 
 
@@ -89,7 +90,7 @@ class Witness:
                 return
             detector = running[detector.name]
         state = context.principal.states.get(detector.name)
-        if state is not None and not detector.concerns(event, state, context):
+        if state is UNTOUCHED or (state is not None and not detector.concerns(event, state, context)):
             yield Judged(detector.name, "no: nothing for it to look at")
             return
         tests = list(self._tests(detector, context))

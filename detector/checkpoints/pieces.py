@@ -1,6 +1,7 @@
 """One piece of a checkpoint as bytes: what is small at its head, then rows, compressed chunk by chunk."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import lz4.frame
@@ -40,17 +41,33 @@ class Piece:
         return _ENCODER.encode(_Layout(self._head, self._chunks))
 
 
+class Rows:
+    """The rows of a piece, decompressed chunk by chunk each time they are gone through: together they are large."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = deque(chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            yield from _ROWS.decode(lz4.frame.decompress(chunk))
+
+    def drain(self) -> Iterator[bytes]:
+        """The rows, for the last time: each chunk is given up once it was read, to make room for what comes of it."""
+        while self._chunks:
+            yield from _ROWS.decode(lz4.frame.decompress(self._chunks.popleft()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Part(msgspec.Struct, frozen=True):
     """A piece as it is read: its head as plain data, and its rows."""
 
     head: dict[str, Any]
-    rows: list[bytes]
+    rows: Rows
 
 
 def decode(payload: bytes) -> Part:
     """The piece in its bytes; they must be whole."""
     layout = _LAYOUT.decode(payload)
-    rows: list[bytes] = []
-    for chunk in layout.chunks:
-        rows += _ROWS.decode(lz4.frame.decompress(chunk))
-    return Part(msgspec.msgpack.decode(lz4.frame.decompress(layout.head)), rows)
+    return Part(msgspec.msgpack.decode(lz4.frame.decompress(layout.head)), Rows(layout.chunks))

@@ -18,7 +18,7 @@ from detector.checkpoints import legacy
 from detector.checkpoints.errors import CheckpointError, CheckpointFenced
 from detector.checkpoints.manifest import FORMAT_VERSION, Key, Manifest, Saved, digest
 from detector.checkpoints.patient import Patient
-from detector.checkpoints.pieces import Part, Piece
+from detector.checkpoints.pieces import Part, Piece, Rows
 from detector.checkpoints.reader import Checkpoint, Reader
 from detector.checkpoints.storage import open_storage
 from detector.checkpoints.tenure import Tenure
@@ -128,7 +128,7 @@ class CheckpointStore:
             damaged = True
         old = legacy.read(self._files, folder, self._reader.damaged)
         if old is not None:
-            return Checkpoint(old[0], [Part(old[1], [])])
+            return Checkpoint(old[0], [Part(old[1], Rows(()))])
         return self._last_resort(folder, tenure, torn, damaged=damaged)
 
     def _last_resort(

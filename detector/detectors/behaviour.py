@@ -14,7 +14,7 @@ from detector.findings import Finding
 from detector.suppressions import silent_from
 from detector.wording import number, plural, probability
 from models.base import log10_surprise
-from models.sequence import Contexts
+from models.sequence import Contexts, shared
 from models.sequence import Sequence as ActionSequence
 
 NEVER: Final = float("-inf")
@@ -232,7 +232,7 @@ class Behaviour(Detector[Watched]):
         state = Watched()
         state.actions.restore(actions)
         state.activity.load(activity)
-        state.places = {session: ((a, b, c), recent) for session, ((a, b, c), recent) in places.items()}
+        state.places = {session: (shared(contexts), recent) for session, (contexts, recent) in places.items()}
         state.suspect, state.reported = suspect, dict(reported)
         return state
 

@@ -1,6 +1,8 @@
 """What flows from and to a principal: channels of amounts, and the hours in which each is used."""
 
-from typing import Final
+from typing import Any, Final, Self
+
+import msgspec
 
 from detector.detectors.base import Context
 from detector.detectors.places import effective_zone
@@ -12,17 +14,51 @@ HOUR: Final = 3600.0
 HOURS_MOST: Final = 1000
 
 
-class Channel:
-    """One stream of amounts ("bytes outside"), the hours in which it flowed, and what was last said of it."""
+NEVER: Final = float("-inf")
 
-    __slots__ = ("hour", "hours", "rate", "reported_at", "reported_score")
+
+class Channel:
+    """One stream of amounts ("bytes outside"), the hours in which it flowed, and what was last said of it.
+
+    A `rate` that was saved as msgpack is made when it is first asked for: of a principal's channels most rest.
+    """
+
+    __slots__ = ("_saved", "hour", "hours", "params", "rate", "reported_at", "reported_score")
+
+    rate: DecayedSums
 
     def __init__(self, params: RateParams) -> None:
-        self.rate = DecayedSums(params)
+        self.params = params
+        self._saved: msgspec.Raw | None = None
         self.hour = -1.0
         self.hours = 0
-        self.reported_at = float("-inf")
+        self.reported_at = NEVER
         self.reported_score = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        """Called while there is no `rate` yet: afterwards it is found at once."""
+        if name != "rate":
+            raise AttributeError(name)
+        rate = DecayedSums(self.params)
+        if self._saved is not None:
+            rate.restore(msgspec.msgpack.decode(self._saved))
+        self.rate, self._saved = rate, None
+        return rate
+
+    def saved(self) -> list[Any]:
+        """[rate, hour, hours, time and score of the last report]; the rate as it was saved, if nobody asked for it."""
+        rate = self._saved if self._saved is not None else self.rate.snapshot()
+        reported_at = None if self.reported_at < 0 else self.reported_at
+        return [rate, self.hour, self.hours, reported_at, self.reported_score]
+
+    def load(self, state: Any) -> Self:
+        """Take over what was saved; the rate may be plain data, or msgpack still."""
+        rate, self.hour, self.hours, reported_at, self.reported_score = state
+        self.reported_at = NEVER if reported_at is None else reported_at
+        self._saved = rate.copy() if isinstance(rate, msgspec.Raw) else None
+        if self._saved is None:
+            self.rate.restore(rate)
+        return self
 
 
 class Flows:

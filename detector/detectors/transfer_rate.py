@@ -1,6 +1,7 @@
 """Data leaving, or being gathered, faster or in larger sum than this principal ever sends or reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from sys import intern
 from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,10 @@ OWN_HOURS_WEIGHT: Final = 2.0
 READ: Final = "read"
 READ_LEAST: Final = 10
 SIDES: Final = ("outside", "inside", READ)
+
+_SAVED: Final = msgspec.msgpack.Decoder(
+    tuple[float, int, dict[str, tuple[msgspec.Raw, float, int, float | None, float]]]
+)
 
 
 class Side(NamedTuple):
@@ -209,22 +214,23 @@ class TransferRate(Detector[Flows]):
 
     def dump(self, state: Flows) -> Any:
         """[hour, hours, {channel: [rate, hour, hours, time and score of the last report]}]."""
-        channels = {
-            name: [c.rate.snapshot(), c.hour, c.hours, None if c.reported_at < 0 else c.reported_at, c.reported_score]
-            for name, c in state.channels.items()
-        }
-        return [state.hour, state.hours, channels]
+        for channel in state.channels.values():
+            _ = channel.rate  # what waits as it was saved is no plain data
+        return self.saved(state)
+
+    def saved(self, state: Flows) -> Any:
+        """The same; channels that nobody asked for are as they were saved."""
+        return [state.hour, state.hours, {name: channel.saved() for name, channel in state.channels.items()}]
+
+    def read(self, saved: msgspec.Raw) -> Flows:
+        """Flows out of msgpack: each channel's sums are read out when they are asked for."""
+        return self.load(_SAVED.decode(saved))
 
     def load(self, data: Any) -> Flows:
         """Flows from their plain data."""
         state = Flows()
         state.hour, state.hours, channels = data
-        for name, (rate, hour, hours, reported_at, reported_score) in channels.items():
-            channel = state.channels[name] = Channel(self.params)
-            channel.rate.restore(rate)
-            channel.hour, channel.hours = hour, hours
-            channel.reported_at = float("-inf") if reported_at is None else reported_at
-            channel.reported_score = reported_score
+        state.channels = {intern(name): Channel(self.params).load(saved) for name, saved in channels.items()}
         return state
 
     @classmethod

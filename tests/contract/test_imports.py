@@ -17,7 +17,7 @@ CORE = {
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
     *("feedback", "adjustments", "judgements", "rebaseline", "relearning", "correlated"),
     *("integrity", "overrides", "in_force", "hours", "counting", "statistical"),
-    *("exchange", "crossing"),
+    *("exchange", "crossing", "capture", "principal_store", "ready"),
 }
 EDGES = ("sources", "sinks", "store")
 NOUNS = {
@@ -27,7 +27,7 @@ NOUNS = {
 }
 CORE_LIBRARIES = {
     *("msgspec", "pydantic", "pydantic_core", "river", "scipy", "models", "detector", "google", "opentelemetry"),
-    "cryptography",
+    *("cryptography", "lz4"),
 }
 NO_CLOCK_OR_IO = {"time", "os", "socket", "subprocess", "threading", "random", "secrets", "asyncio", "pathlib", "io"}
 PANDAS_ROOMS = {"backtest", "tune", "train", "audit"}

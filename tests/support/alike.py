@@ -28,6 +28,7 @@ DERIVED: Final = frozenset(
         ),
         *("_changed", "_new", "_gone", "_capture", "_published_saved", "_recent_saved", "_ids_saved"),
         "_restored_version",
+        *("_ready", "_saved", "unread"),  # who waits, and what waits as it was saved
     }
 )
 # Sums whose order says nothing: they are written out in order, and nothing that reads them may depend on it.

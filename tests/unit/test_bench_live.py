@@ -142,3 +142,4 @@ def test_principals_are_taken_over_and_all_of_them_wake(tmp_path: Path) -> None:
     assert held.principals == 2 * len(company.rows) > 100
     assert held.rate.median > 0
     assert held.in_use >= held.as_rows > 0
+    assert held.ready == held.principals

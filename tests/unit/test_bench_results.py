@@ -71,7 +71,12 @@ def measured(*, fast: bool) -> dict[str, Any]:
         ],
         "alone": Alone({"river": "1"}, [Cost("river LODA", 200.0, 190.0, 260.0)], {}),
         "growth": Growth(
-            [Held(100_000, 1.0, 4_000.0 if fast else 5_000.0, 5_500.0, 601.0 - better, rate(9.0), 201.0 - better)],
+            [
+                Held(
+                    100_000, 20_000, 1.0, 4_000.0 if fast else 5_000.0, 5_500.0, 601.0 - better, rate(9.0),
+                    201.0 - better,
+                )
+            ],
             rate(81_000.0 if fast else 79_000.0),
         ),
         "backtest": History(9, Spent(9.0, 9.0), Spent(9.0, 9.0), 1.2 if fast else 1.4, 1.0, 3),

@@ -20,7 +20,9 @@ def test_what_was_saved_is_loaded(url: str) -> None:
     found = load(url)
     assert found is not None
     assert told(found) == (17, [state])
-    assert found.parts[0].rows == [b"row", b"another"]
+    assert list(found.parts[0].rows) == [b"row", b"another"]
+    assert list(found.parts[0].rows.drain()) == [b"row", b"another"]
+    assert len(found.parts[0].rows) == 0, "what was read for the last time is given up"
 
 
 def test_a_partition_that_was_never_saved_has_no_checkpoint(url: str) -> None:

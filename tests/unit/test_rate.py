@@ -12,7 +12,7 @@ from models.base import Model
 from models.levels import LevelSeries
 from models.ranks import Ranks
 from models.rate import DecayedRate, Prior, RateParams
-from models.season import HourOfWeek
+from models.season import HourOfWeek, Profiles
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -75,6 +75,21 @@ def test_weekends_differ_once_they_did() -> None:
         season.learn_one(0.0 if day % 7 >= 5 else 10.0, MONDAY + day * DAY + 12 * HOUR)
     assert season.offset(MONDAY + 29 * DAY + 12 * HOUR) > 8
     assert season.offset(MONDAY + 33 * DAY + 12 * HOUR) < 4
+
+
+def test_profiles_side_by_side_are_as_those_apart() -> None:
+    """Three in one array, which holds weekends only once there was one: the same numbers, and the same snapshot."""
+    rng, together, slots = random.Random(4), Profiles((24, 4, 1)), (24, 4, 1)
+    cells, apart = together.new(), [HourOfWeek(count) for count in slots]
+    for hour in range(14 * 24):
+        time, difference = MONDAY + hour * HOUR, rng.gauss(1.0, 2.0)
+        if hour % 24 < 17:
+            together.learn_one(cells, hour % 3, difference, time)
+            apart[hour % 3].learn_one(difference, time)
+        assert [together.offset(cells, i, time) for i in range(3)] == [own.offset(time) for own in apart]
+        assert together.snapshot(cells) == [own.snapshot() for own in apart]
+        assert together.restore(together.snapshot(cells)) == cells
+        assert len(cells) == (58 if hour < 5 * 24 else 116)
 
 
 @pytest.mark.parametrize("growth", [0.06, 0.12])

@@ -192,6 +192,7 @@ def test_a_list_is_one_setting_and_a_charter_is_many() -> None:
         ("alertmanager: {url: 'http://127.0.0.1:9093'}", "alertmanager.url"),
         ("webhook: {url: 'http://127.0.0.1:9', secret: {env: K}}", "webhook.url"),
         ("scoring: {max_principals: 9}", "scoring.max_principals"),
+        ("scoring: {max_ready: 9}", "scoring.max_ready"),
         ("scoring: {idle_days: 9}", "scoring.idle_days"),
         ("scoring: {dedup_window: 9}", "scoring.dedup_window"),
         ("detectors: {transfer_rate: {season: false}}", "detectors.transfer_rate.season"),

@@ -178,3 +178,17 @@ def test_probabilities_are_probabilities(actions: list[str], action: str) -> Non
     never = habits.probability("never", prior.probability(habits.contexts, "never"))
     assert 0 < never <= p <= 1 + 1e-12
     assert sum(len(row[3]) for row in habits.snapshot()[2]) <= 30
+
+
+def test_what_principals_have_in_common_is_held_once() -> None:
+    """The names of actions and contexts: otherwise each of a hundred thousand has its own."""
+    some = [Sequence() for _ in range(2)]
+    for habits in some:
+        take(habits, [f"{verb} {habits.recent}" for verb in ("search", "read")] * 3)
+    some.append(Sequence().restore(msgspec.json.decode(msgspec.json.encode(some[0].snapshot()))))
+    for habits in some[1:]:
+        assert habits.contexts is some[0].contexts
+        for one, other in zip(habits.snapshot()[2], some[0].snapshot()[2], strict=True):
+            assert one == other
+            assert one[0] is other[0]
+            assert all(mine is theirs for mine, theirs in zip(one[3], other[3], strict=True))

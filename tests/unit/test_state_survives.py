@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from detector import assembly, partitions
+from detector.capture import Capture
 from detector.checkpoints import CheckpointStore, Part, Piece
+from detector.checkpoints.pieces import decode
 from detector.config import Config
 from detector.detectors.transfer_rate import TransferRate
 from detector.events import Actor, Envelope, Target
 from detector.partitions import ScoringSettings
-from detector.principals import Capture
 from detector.scoring import Scoring
 from tests.support.events import envelope, event, human
 from tests.support.simulator.background import background
@@ -116,8 +117,9 @@ def test_interrupted_anywhere_it_goes_on_as_if_nothing_had_happened(tmp_path: Pa
 def saved_by(scoring: Scoring, *, whole: bool) -> Part:
     """A capture, taken at once and read again."""
     head, principals = scoring.capture(PARTITION, whole=whole)
-    head = msgspec.msgpack.decode(msgspec.msgpack.encode(head))
-    return Part(head, principals.take(10**9))
+    piece = Piece(head, whole=whole)
+    piece.add(principals.take(10**9))
+    return decode(piece.encode())
 
 
 def test_changes_hold_only_what_changed() -> None:
@@ -135,7 +137,7 @@ def test_changes_hold_only_what_changed() -> None:
     assert "published" not in changes.head
     assert "ids" not in changes.head
     nothing = saved_by(scoring, whole=False)
-    assert nothing.rows == []
+    assert list(nothing.rows) == []
     assert nothing.head["more_ids"] == [0, [], [], [], []]
 
 

@@ -19,7 +19,7 @@ from detector.config import Config
 from detector.correlation import Correlator
 from detector.detectors import REGISTRY
 from detector.events import Envelope, Event
-from detector.principals import Packed
+from detector.principals import UNTOUCHED, Packed
 from detector.scoring import Scoring
 from models.tail import Tail, TailParams
 from tests.support import wild
@@ -63,11 +63,15 @@ def opened(config: Config, parts: Parts | None = None) -> Scoring:
 
 
 def unpack(scoring: Scoring) -> None:
-    """Read every principal out of its row, where it stands."""
+    """Read every principal out of its row, where it stands, and make what no detector had anything to do with."""
     for state in scoring._partitions.values():
         kept = state.principals._principals
-        for name, waiting in kept.items():
-            kept[name] = state.principals._unpacked(waiting) if isinstance(waiting, Packed) else waiting
+        for name, known in kept.items():
+            kept[name] = scoring._rows.whole(known) if isinstance(known, Packed) else known
+            for detector, its in kept[name].states.items():  # type: ignore[union-attr]
+                if its is UNTOUCHED or isinstance(its, msgspec.Raw):
+                    raw = scoring._rows._blank[detector] if its is UNTOUCHED else its
+                    kept[name].states[detector] = scoring._rows._detectors[detector].read(raw)  # type: ignore[union-attr]
 
 
 def resumed(config: Config, correlator: Correlator) -> Correlator:
@@ -118,6 +122,7 @@ class Run:
             self.parts[partition] = [*before, decode(piece.encode())]
         self.twin = opened(self.config, self.parts)
         unpack(self.twin)
+        unpack(self.scoring)
         assert not differences(self.scoring, self.twin)
         self.correlator_twin = resumed(self.config, self.correlator)
         assert not differences(self.correlator, self.correlator_twin)
