@@ -27,8 +27,8 @@ DERIVED: Final = frozenset(
             "_bounds",
         ),
         *("_changed", "_new", "_gone", "_capture", "_published_saved", "_recent_saved", "_ids_saved"),
-        "_restored_version",
         *("_ready", "_saved", "unread"),  # who waits, and what waits as it was saved
+        "tests_ended",
     }
 )
 # Sums whose order says nothing: they are written out in order, and nothing that reads them may depend on it.
