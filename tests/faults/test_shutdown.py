@@ -117,7 +117,8 @@ def test_told_to_end_without_kafka(tmp_path: Path, stoppable_broker: Broker, how
         status, took = worker.stop(), time.monotonic() - began
         stoppable_broker.kill()
         assert status == 0
-        assert took < 0.7 * Patience().shutdown
+        # confluent-kafka's close can't be given a time; it took 5 s of its own.
+        assert took < (0.7 if client == "kafka-python" else 0.9) * Patience().shutdown
         assert not worker.said("shutdown_overdue")
         assert "Traceback" not in worker.log
 
