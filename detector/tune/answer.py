@@ -1,11 +1,13 @@
 """What a tuning tells a person: the thresholds, what they cost and catch, and what others would."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from detector.audit.answer import Answer, Table, iso
 from detector.tune.fragment import count_words, delay_words
 from detector.tune.proposal import Proposal
-from detector.wording import plural
+from detector.wording import number, plural
 
 _POINT: Final = ("budget", "alerts_a_day", "low", "high")
 
@@ -23,6 +25,8 @@ def told(proposal: Proposal, history: str) -> Answer:
         "false alerts a day": f"{proposal.now_a_day:.2f} → {proposal.a_day:.2f} "
         f"({proposal.low:.2f} to {proposal.high:.2f}, from {plural(len(proposal.verified), 'day')} drawn anew)",
     }
+    if len(weeks := proposal.weeks) > 1:
+        facts["by week"] = f"{', '.join(map(number, weeks))}, the last one last"
     facts["a week to come"] = f"{_of_week(proposal)}, if it is like these days"
     if proposal.delays:
         before, after = (_caught(list(each.values())) for each in (proposal.delays_now, proposal.delays))
@@ -95,6 +99,7 @@ def _notes(proposal: Proposal) -> list[str]:
             f"{plural(proposal.days, 'day')} of history were played, warm-up included: baselines of many weeks begin "
             f"to speak after six, and may add alerts then. Tune anew with {SETTLED} days or more."
         )
+    notes += _unsettled(proposal.weeks)
     if days % 7:
         notes.append(
             f"{plural(days, 'day')} are no whole weeks: working days and weekends may weigh too much or little."
@@ -102,3 +107,33 @@ def _notes(proposal: Proposal) -> list[str]:
     if days * proposal.a_day < 20:
         notes.append(f"It rests on {plural(sum(proposal.verified), 'alert')}: expect the next weeks to differ.")
     return notes
+
+
+def _unsettled(weeks: Sequence[int]) -> list[str]:
+    """What to say of alerts that become more from week to week."""
+    if len(weeks) < 2:
+        return []
+    first, last, before, after = weeks[0], weeks[-1], weeks[:-1], weeks[1:]
+    said = ""
+    if _more([last], before):
+        said = (
+            f"In the last week there were {number(last)} alerts, before {number(_mean(before))} a week: the next ones "
+            "may have more than is asked for, too. Tune anew after some weeks."
+        )
+    elif _more(after, [first]):
+        said = (
+            f"In the first week there were {number(first)} alerts, later {number(_mean(after))} a week: baselines were "
+            "settling still, and the next weeks may have more than is asked for. Give it a longer --warm-up, or a "
+            "--from that is a week later."
+        )
+    return [said] if said else []
+
+
+def _mean(weeks: Sequence[int]) -> float:
+    return sum(weeks) / len(weeks)
+
+
+def _more(some: Sequence[int], than: Sequence[int]) -> bool:
+    """Whether some weeks have more alerts than others, by more than chance makes of it one time of twenty."""
+    usual = _mean([*some, *than])
+    return _mean(some) - _mean(than) > 1.645 * math.sqrt(max(usual, 1.0) * (1 / len(some) + 1 / len(than)))

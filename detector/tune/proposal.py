@@ -14,7 +14,7 @@ from detector.config import Config
 from detector.config_base import ConfigError
 from detector.overrides import Override
 from detector.tune.record import FLOOR, Recording
-from detector.tune.trials import Aim, Trial, Trials, by_day, counts_for, is_false, spread, week_spread
+from detector.tune.trials import WEEK, Aim, Trial, Trials, by_day, counts_for, is_false, spread, week_spread
 
 PREFIX: Final = "tuned-"
 """What the names of proposed overrides begin with; those of an earlier proposal are replaced."""
@@ -65,6 +65,12 @@ class Proposal(msgspec.Struct, frozen=True):
     def a_day(self) -> float:
         """False alerts a day under the proposal."""
         return sum(self.verified) / max(1, len(self.verified))
+
+    @property
+    def weeks(self) -> list[int]:
+        """False alerts under the proposal in each whole week, counted back from the last day."""
+        ends = range(len(self.verified), WEEK - 1, -WEEK)
+        return [sum(self.verified[end - WEEK : end]) for end in reversed(ends)]
 
     @property
     def now_a_day(self) -> float:

@@ -334,10 +334,25 @@ def test_the_same_proposal_is_the_same_picture() -> None:
         ({"thresholds": {"transfer_rate": 3.0}, "verified": [0] * 10}, "the budget is kept with room"),
         ({"days": 90, "verified": [1] * 10}, "10 days are no whole weeks"),
         ({"verified": [1] * 10}, "rests on 10 alerts"),
+        ({"verified": [0, 0, *[5] * 14, *[9] * 7]}, "In the last week there were 63 alerts, before 35 a week"),
+        ({"verified": [*[5] * 7, *[9] * 14]}, "In the first week there were 35 alerts, later 63 a week"),
     ],
 )
 def test_what_limits_the_proposal_is_said(changes: dict[str, object], said: str) -> None:
     assert said in " ".join(told(_proposal(**changes), "history").notes)
+
+
+@pytest.mark.parametrize("verified", [[5] * 21, [9] * 7, [9] * 7 + [5] * 14, [5] * 14 + [6] * 7])
+def test_no_rise_is_told_of_what_chance_may_bring(verified: list[int]) -> None:
+    answer = told(_proposal(verified=verified), "history")
+    assert "week there were" not in " ".join(answer.notes)
+    assert ("by week" in answer.facts) is (len(verified) > 7)
+
+
+def test_weeks_are_counted_back_from_the_last_day() -> None:
+    assert _proposal(verified=[9, *[1] * 7, *[2] * 7]).weeks == [7, 14]
+    assert told(_proposal(verified=[9, *[1] * 7, *[2] * 7]), "h").facts["by week"] == "7, 14, the last one last"
+    assert _proposal(verified=[1] * 6).weeks == []
 
 
 def test_incidents_are_in_the_fragment_and_in_the_numbers() -> None:
