@@ -62,7 +62,7 @@ class Replay:
             self._take(record)
             if count % 100 == 0:
                 progress()
-            if len(self._batch) >= BATCH:
+            if len(self._batch.events) + len(self._batch.rejects) >= BATCH:  # all else comes of these
                 self._write()
         self._write()
         progress()
@@ -85,14 +85,15 @@ class Replay:
         time = envelope.event.time.timestamp()
         result.events += 1
         result.verdicts[step.verdict] = result.verdicts.get(step.verdict, 0) + 1
-        result.findings += len(step.findings)
-        result.alerts.update((alert.id, alert) for alert in step.alerts)
         result.first_event_at = min(time, result.first_event_at or time)
         result.last_event_at = max(time, result.last_event_at or time)
         self._batch.events.append((renamed(envelope, step.event_id) if step.event_id else envelope, step.verdict))
-        self._batch.findings += step.findings
-        self._batch.alerts += step.alerts
-        self._batch.exposures += step.exposures
+        if step.findings or step.alerts or step.exposures:  # as of few events
+            result.findings += len(step.findings)
+            result.alerts.update((alert.id, alert) for alert in step.alerts)
+            self._batch.findings += step.findings
+            self._batch.alerts += step.alerts
+            self._batch.exposures += step.exposures
 
     def _write(self) -> None:
         for sink in self._sinks:

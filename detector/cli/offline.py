@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from detector import assembly, evaluation_screen, screens
+from detector import assembly, evaluation_screen, garbage, screens
 from detector import demo as samples
 from detector import evaluate as labelled
 from detector.cli.common import FAILED, ConfigOption, FilesArgument, FormatOption, progress_bar, store_sink, teller
@@ -44,7 +44,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one an option
     log_to_stderr(logging.WARNING)
     settings = load(config)
     console = screens.stderr()
-    with ExitStack() as stack:
+    with garbage.spared(), ExitStack() as stack:
         sinks: list[Sink] = []
         if findings or alerts:
             if findings == alerts != "-":
