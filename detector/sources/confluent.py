@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -48,7 +49,9 @@ class ConfluentMember(GroupMember):
         on_skip: Callable[[SkippedRecord], None],
     ) -> None:
         self._listener, self._clock, self._settings, self._on_skip = listener, clock, settings, on_skip
-        self._closing = self._closed = self._answered = False
+        self._closing = self._closed = False
+        # Whether what was asked last had no answer.
+        self._away = False
         self._owned: set[Partition] = set()
         self._paused: set[Partition] = set()
         # The offset that is read next: behind the last record that was handed over, or where the log was seen to end.
@@ -98,8 +101,8 @@ class ConfluentMember(GroupMember):
             raise CommitLost("no member any more") if ours else CommitRetry("no member yet")
         payload = [TopicPartition(*p, offset) for p, offset in offsets.items()]
         if not self._closing:
-            await_coordinator(self._consumer, payload[:1], self._settings.commit_timeout)
-        elif not self._answered:
+            self._await_coordinator(payload, self._settings.commit_timeout)
+        elif self._away:
             raise CommitRetry("the group's coordinator is away")
         commit(lambda: self._consumer.commit(offsets=payload, asynchronous=False), ours=ours)
 
@@ -134,14 +137,10 @@ class ConfluentMember(GroupMember):
 
     def close(self) -> None:
         """See `GroupMember`."""
-        try:
+        if self._owned and not self._away:
             # Once it closes, nothing can be asked any more.
-            await_coordinator(
-                self._consumer, [TopicPartition(*p) for p in self._owned][:1], self._settings.probe_timeout
-            )
-            self._answered = True
-        except CommitRetry as silent:
-            log.warning("broker_silent", error=str(silent))
+            with suppress(CommitRetry):
+                self._await_coordinator([TopicPartition(*p) for p in self._owned], self._settings.probe_timeout)
         self._closing = True
         try:
             self._consumer.close()
@@ -151,8 +150,14 @@ class ConfluentMember(GroupMember):
         finally:
             self._closed = True
 
+    def _await_coordinator(self, partitions: Sequence[TopicPartition], seconds: float) -> None:
+        self._away = True
+        await_coordinator(self._consumer, [partitions[0]], seconds)
+        self._away = False
+
     def _asked(self, partitions: Sequence[Partition], when: int) -> dict[Partition, int]:
         asked = [TopicPartition(*partition, when) for partition in partitions]
+        self._away = True
         try:
             answered = self._consumer.offsets_for_times(asked, timeout=self._settings.probe_timeout)
         except KafkaException as error:
@@ -160,7 +165,7 @@ class ConfluentMember(GroupMember):
         failed = next((one.error for one in answered if one.error is not None), None)
         if failed is not None:
             raise BrokerSilent(failed.str())
-        self._trouble.why = ""
+        self._away, self._trouble.why = False, ""
         return {(one.topic, one.partition): one.offset for one in answered}
 
     def _with_the_rest(self, first: Message) -> list[Message]:
@@ -193,6 +198,7 @@ class ConfluentMember(GroupMember):
                     Record(topic, number, offset, message.key(), message.value() or b"", at)
                 )
                 self._positions[partition] = offset + 1
+                self._away = False
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._positions[partition] = offset
             else:

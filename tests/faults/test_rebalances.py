@@ -111,7 +111,6 @@ def slowest_restore(worker: Worker) -> float:
     return slowest
 
 
-@EACH_CLIENT
 def test_a_worker_that_froze_for_longer_than_its_session_doubles_nothing_when_it_wakes(
     deployment: Deployment, load: Load, url: str, hook: Receiver
 ) -> None:

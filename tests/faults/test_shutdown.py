@@ -14,7 +14,6 @@ from detector.service import Patience
 from tests.support.clean_replay import assert_clean
 from tests.support.clickhouse_front import ClickHouseFront
 from tests.support.kafka import publish
-from tests.support.kafka_source import EACH_CLIENT
 from tests.support.receiver import Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import episode
@@ -57,7 +56,6 @@ def test_told_to_end_while_a_sink_hangs(
     finish(deployment, url, hook)
 
 
-@EACH_CLIENT
 def test_told_to_end_amid_checkpoints_again_and_again(deployment: Deployment, url: str, hook: Receiver) -> None:
     settings = yaml.safe_load(deployment.config.read_text())
     settings["state"]["every"] = 0.01
@@ -102,8 +100,11 @@ def test_a_loop_that_hangs_is_told_and_does_not_outlive_the_deadline(
     finish(deployment, url, hook)
 
 
-@EACH_CLIENT
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["away", "silent"])
+@pytest.mark.parametrize(
+    ("how", "client"),
+    [(signal.SIGKILL, "kafka-python"), (signal.SIGSTOP, "kafka-python"), (signal.SIGSTOP, "confluent-kafka")],
+    ids=["away", "silent", "silent to confluent-kafka"],
+)
 def test_told_to_end_without_kafka(tmp_path: Path, stoppable_broker: Broker, how: signal.Signals, client: str) -> None:
     """With findings that can't be sent, and nothing that could be committed: well before the deadline, in order."""
     deployment = Deployment(stoppable_broker.bootstrap, tmp_path, client=client, store={"url": None})
