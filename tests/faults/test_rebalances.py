@@ -85,14 +85,14 @@ def test_one_three_two_one_workers_while_events_flow(
                     if name == topic}  # fmt: skip
         assert given_up == set(range(PARTITIONS)) - kept, "what stays is not given up in between"
         # Two: a static member that ends is missed when its session is over.
-        assert three.stop() == 0
+        assert three.stop() == 0, three.log[-3000:]
         until(lambda: shared_by(deployment, one, two), one, seconds=60)
         # One: the other is killed.
         two.kill()
         until(lambda: shared_by(deployment, one), one, seconds=60)
         load.stop()
         until(deployment.is_done, one)
-        assert one.stop() == 0
+        assert one.stop() == 0, one.log[-3000:]
         slow = {name: took for name, worker in workers.items() if (took := slowest_restore(worker)) > RESUMED_SECONDS}
     assert not slow, "seconds from the end of the group's protocol until the last partition was restored"
     found = assert_clean(deployment, url, [request.body for request in hook.requests])
