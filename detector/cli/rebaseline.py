@@ -3,7 +3,7 @@
 import logging
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -69,7 +69,6 @@ def rebaseline(  # noqa: PLR0913, PLR0917 - one an option
     _check_names(detector or [])
     settings = load(config)
     by, now = by or whoami(), datetime.now(UTC)
-    attributes: dict[str, Any] = {"detectors": detector or [], "reason": reason}
     order = Event(
         id=stable_id("o", principal, by, now.isoformat()),
         time=now,
@@ -77,7 +76,7 @@ def rebaseline(  # noqa: PLR0913, PLR0917 - one an option
         kind="control",
         action=ORDER,
         target=Target(uri=principal, type="agent"),
-        attributes=attributes,
+        attributes={"detectors": detector or [], "reason": reason},
     )
     if not settings.control.hears(order):
         raise ConfigError(
@@ -89,7 +88,7 @@ def rebaseline(  # noqa: PLR0913, PLR0917 - one an option
         span = Span(moment_before(since, now), now)
         with asked(store, config) as opened:
             acts = _acts(opened, settings, principal, span)
-        attributes |= {"since": iso(span.since), ATTRIBUTE: _packed(acts)}
+        order.attributes.update({"since": iso(span.since), ATTRIBUTE: _packed(acts)})
         learnt = f", from the {plural(len(acts), 'act')} since {iso(span.since)}"
     done = produce(client_settings(settings.kafka), where, [msgspec.json.encode(order)], key_of=key_of)
     if done.failed:
@@ -124,7 +123,7 @@ def _acts(store: Store, settings: Config, principal: str, span: Span) -> list[Ev
 def _packed(acts: list[Event]) -> str:
     packed = pack(acts)
     if len(packed) > PACKED_MOST:
-        fit = acts[-int(len(acts) * PACKED_MOST / len(packed) * 0.9) :]
+        fit = acts[-max(1, int(len(acts) * PACKED_MOST / len(packed) * 0.9)) :]
         raise ConfigError(
             f"{plural(len(acts), 'act')} are more than a message holds: give a later --since, such as "
             f"{iso(fit[0].time)}"

@@ -3,12 +3,14 @@
 import base64
 import json
 import zlib
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from detector import assembly, baseline
@@ -16,14 +18,16 @@ from detector.approvals import ControlSettings, Issuer
 from detector.audit.answer import Answer
 from detector.checkpoints import CheckpointError, CheckpointStore, Piece
 from detector.cli import app
+from detector.cli import rebaseline as orders
 from detector.config import Config, State
+from detector.config_base import ConfigError
 from detector.detectors import REGISTRY
 from detector.events import Content, Envelope, Event, Target
 from detector.findings import Finding
 from detector.rebaseline import has_baseline
 from detector.relearning import pack, unpack
 from detector.scoring import Scoring
-from tests.support.events import PARTITION, envelope, event, human, sending
+from tests.support.events import PARTITION, START, envelope, event, human, sending
 
 DAYS = 12
 HOST = "partner.example"
@@ -271,6 +275,25 @@ def test_what_is_carried_is_small_and_holds_no_words() -> None:
     assert unpack(rebaselining("mover-1", DAYS)) is None
     month = [event for day in range(30) for event in grown(day)]
     assert len(pack(month)) < 60 * len(month)
+
+
+def test_what_no_message_holds_is_told_with_a_time_from_which_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [event for day in range(30) for event in grown(day)]
+    assert unpack(rebaselining("mover-1", 40, history=orders._packed(days))) == days
+    monkeypatch.setattr(orders, "PACKED_MOST", len(pack(days)) // 2)
+    with pytest.raises(
+        ConfigError, match=r"240 acts are more than a message holds.*later --since, such as 2026-03-1\d"
+    ):
+        orders._packed(days)
+
+
+def test_since_when_is_a_time_or_days_back() -> None:
+    now = START + timedelta(days=20)
+    assert orders.moment_before("14d", now) == START + timedelta(days=6)
+    assert orders.moment_before("2026-03-02T09:00Z", now) == START
+    for wrong in ("soon", "2026-04-02", "-3d"):
+        with pytest.raises(typer.BadParameter):
+            orders.moment_before(wrong, now)
 
 
 def test_a_rebaseline_leaves_peers_orders_and_other_detectors_alone() -> None:
