@@ -16,7 +16,7 @@ from tests.support.kafka import drain, new_topic, unique
 pytestmark = pytest.mark.kafka
 
 DAY_MS = 86_400_000
-NOUNS = ("events", "findings", "alerts", "rejects", "adjustments")
+NOUNS = ("events", "findings", "alerts", "rejects", "adjustments", "peers")
 
 
 def plan_of(name: str, **changes: Any) -> TopicPlan:
@@ -45,9 +45,10 @@ def test_topics_are_created_once_and_then_found(kafka_bootstrap: str) -> None:
     assert create_topics(client, plan) == [TopicReport(topic, "exists") for topic in names]
 
     sizes, configs = zip(*(described(kafka_bootstrap, topic) for topic in names), strict=True)
-    assert sizes == (6, 1, 1, 1, 1)
-    assert [int(config["retention.ms"]) // DAY_MS for config in configs] == [7, 30, 90, 30, 400]
-    assert configs[4]["cleanup.policy"] == "compact,delete"
+    assert sizes == (6, 1, 1, 1, 1, 1)
+    assert [int(config["retention.ms"]) // DAY_MS for config in configs] == [7, 30, 90, 30, 400, 7]
+    assert [config["cleanup.policy"] for config in configs] == ["delete"] * 4 + ["compact,delete"] * 2
+    assert [int(config["max.message.bytes"]) >> 20 for config in configs] == [1, 1, 1, 4, 1, 4]
     assert configs[0]["message.timestamp.type"] == "LogAppendTime"
 
 
@@ -57,7 +58,7 @@ def test_a_topic_that_differs_is_told_and_left_alone(kafka_bootstrap: str) -> No
 
     reports = create_topics(client, plan_of(name))
 
-    assert [report.state for report in reports] == ["differs", *["exists"] * 4]
+    assert [report.state for report in reports] == ["differs", *["exists"] * 5]
     assert reports[0].differences == (
         "2 partitions, not 6",
         f"retention.ms={DAY_MS}, not {7 * DAY_MS}",
@@ -72,7 +73,7 @@ def test_only_what_is_missing_is_created(kafka_bootstrap: str) -> None:
 
     reports = create_topics(client, plan_of(name, alerts=f"{name}-other"))
 
-    assert [report.state for report in reports] == ["exists", "exists", "created", "exists", "exists"]
+    assert [report.state for report in reports] == ["exists", "exists", "created", "exists", "exists", "exists"]
 
 
 def test_more_copies_than_brokers_are_refused_with_the_remedy(kafka_bootstrap: str) -> None:
