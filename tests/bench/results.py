@@ -147,12 +147,15 @@ def _draw_latencies(axes: Axes, latencies: Latencies | None) -> None:
         if level.webhook is None:
             [*lines.values()][level.every < NEVER].append(level)
     for (name, levels), colour in zip(lines.items(), (_OURS, "#d1495b"), strict=True):
+        if not levels:
+            continue
         shares = [level.share * 100 for level in levels]
         axes.plot(shares, [level.alert.p99 for level in levels], "o-", color=colour, label=f"p99, {name}")
         axes.plot(shares, [level.alert.p50 for level in levels], "o--", color=colour, label=f"p50, {name}")
     axes.plot(*_bare(latencies), "o:", color=_OTHERS, label="p50, bare consumer")
     axes.set_xlabel("load, % of the top rate")
     axes.set_xlim(-4, 104)
+    axes.margins(y=0.1)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
 
