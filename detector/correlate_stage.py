@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 import structlog
@@ -13,10 +14,13 @@ from detector.checkpoints import Part
 from detector.correlated import Correlated
 from detector.correlation import Correlator
 from detector.feedback import CLOCKS_APART, Feedback
+from detector.findings import Finding
+from detector.ordering import WAIT, Ordering
+from detector.places import Partition, Progress, each
 from detector.saving import Captured
 from detector.severity import Severity
+from detector.signals import Sent
 from detector.sinks.base import Batch
-from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from detector.stages import Stage, StageShell
 from detector.statistical import StatisticalAlerts
@@ -24,15 +28,31 @@ from detector.ticks import Tick, Watermarks
 
 log = structlog.get_logger(__name__)
 
+# While signals wait and nobody says anything, the log's time is moved on so often (seconds).
+NUDGE: Final = 1.0
+
+
+class _Owned(msgspec.Struct):
+    """What is kept of one partition of the findings topic."""
+
+    correlator: Correlator
+    watermarks: Watermarks
+    order: Ordering
+
 
 class CorrelateStage(Stage):
-    """Correlates, in the order of the findings topic.
+    """Correlates what several scoring processes found as if it were one: in the order of event time.
+
+    What waits for its turn is saved with the incidents. The position is that of the first that waits, so that it
+    counts as lag; what was taken in behind it is passed over when it is read again.
 
     Args:
         shell: What every stage is given.
         make: Makes an empty second stage; one for each partition of the findings topic.
         on_restored: Called with the alerts that are open after a restore, for sinks that repeat them.
         on_closed: Called when a partition was given up: its open alerts are another process's to repeat.
+        wait: Seconds that a signal waits for a process that is silent, or late.
+        clock: Monotonic seconds.
     """
 
     name = "correlate"
@@ -43,12 +63,17 @@ class CorrelateStage(Stage):
         make: Callable[[], Correlator],
         on_restored: Callable[[Sequence[Alert]], None],
         on_closed: Callable[[], None] = lambda: None,
+        wait: float = WAIT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(shell)
         self._make = make
         self._on_restored = on_restored
         self._on_closed = on_closed
-        self._correlators: dict[Partition, tuple[Correlator, Watermarks]] = {}
+        self._wait = wait
+        self._clock = clock
+        self._moved_at = clock()
+        self._owned: dict[Partition, _Owned] = {}
         self._statistical = StatisticalAlerts()
 
     def go_on_with(self, make: Callable[[], Correlator]) -> None:
@@ -57,43 +82,64 @@ class CorrelateStage(Stage):
         Args:
             make: Makes an empty second stage by the new configuration.
         """
-        made = {partition: make() for partition in self._correlators}
-        for partition, (correlator, _) in self._correlators.items():
-            made[partition].restore(correlator.snapshot())
-        self._correlators = {p: (made[p], watermarks) for p, (_, watermarks) in self._correlators.items()}
+        made = {partition: make() for partition in self._owned}
+        for partition, owned in self._owned.items():
+            made[partition].restore(owned.correlator.snapshot())
+        for partition, correlator in made.items():
+            self._owned[partition].correlator = correlator
         self._make = make
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:  # noqa: ARG002
-        """Step through the signals in the order of the topic."""
+        """Take in the signals, and step through those whose turn it is."""
         batch = Batch()
         for partition, records in polled.items():
+            owned = self._owned[partition]
             for record in records:
-                self._step(partition, record, batch)
-                self.positions[partition] = record.offset + 1
+                if not owned.order.is_known(record.offset):
+                    self._take(owned, record, batch)
+            self.positions[partition] = owned.order.position
         if polled:
             self.shell.metrics.count_alerts(batch.alerts, time.time())
             self.shell.metrics.alerts_statistical.inc(self._statistical.among(batch.alerts))
             self.shell.metrics.count_alert_verdicts(batch.actions)
             self._gauge()
+            self._moved_at = self._clock()
+        elif any(len(o.order) for o in self._owned.values()) and self._clock() - self._moved_at >= NUDGE:
+            batch.signals.append(Progress())
+            self._moved_at = self._clock()
         return batch
 
-    def _step(self, partition: Partition, record: Record, batch: Batch) -> None:
-        correlator, watermarks = self._correlators[partition]
+    def _take(self, owned: _Owned, record: Record, batch: Batch) -> None:
+        """Take in one record, and do what has its turn by it; verdicts and what has no place have it at once."""
+        signal: signals.Signal | None = None
         try:
             signal = signals.decode(record.value)
         except msgspec.DecodeError:
-            log.exception("signal_not_understood", partition=partition, offset=record.offset)
-            return
+            log.exception("signal_not_understood", partition=record.partition, offset=record.offset)
+        ordered = signal if isinstance(signal, Sent | Progress) else None
+        for released in owned.order.take(record.offset, record.received_at, ordered):
+            self.shell.metrics.count_released(released.waited, released.unsure)
+            self._step(owned, released.signal, record, batch, each(released.beside))
+        if signal is not None and ordered is None:
+            self._step(owned, signal, record, batch)
+
+    def _step(
+        self, owned: _Owned, signal: signals.Signal, record: Record, batch: Batch, others: Iterable[Partition] = ()
+    ) -> None:
+        """Correlate one signal. A tick in its order is of `others`, too: all partitions have passed it."""
         try:
             if isinstance(signal, Tick):
-                out: Correlated = correlator.advance(watermarks.tick(signal.time, signal.partitions))
+                now = owned.watermarks.tick(signal.time, [*signal.partitions, *others])
+                out: Correlated = owned.correlator.advance(now)
             elif isinstance(signal, Feedback):
-                out = self._judge(correlator, signal, record)
-            else:
+                out = self._judge(owned.correlator, signal, record)
+            elif isinstance(signal, Finding):
                 self._statistical.see(signal)
-                out = correlator.step(signal)
+                out = owned.correlator.step(signal)
+            else:
+                return
         except Exception:  # a finding that nobody thought of must not be met again after each restart
-            log.exception("signal_not_correlated", partition=partition, offset=record.offset)
+            log.exception("signal_not_correlated", partition=record.partition, offset=record.offset)
             return
         batch.findings.extend(out.findings)
         batch.alerts.extend(out.alerts)
@@ -115,35 +161,38 @@ class CorrelateStage(Stage):
     def _gauge(self) -> None:
         counts: Counter[Severity] = Counter()
         exposures, opened = 0, []
-        for correlator, _ in self._correlators.values():
-            counts.update(correlator.open_alerts)
-            exposures += len(correlator.exposures)
-            opened.append(correlator.exposures.oldest())
+        for owned in self._owned.values():
+            counts.update(owned.correlator.open_alerts)
+            exposures += len(owned.correlator.exposures)
+            opened.append(owned.correlator.exposures.oldest())
+        self.shell.metrics.order_waiting.set(sum(len(owned.order) for owned in self._owned.values()))
         self.shell.metrics.set_open_incidents(counts)
         self.shell.metrics.open_exposures.set(exposures)
         self.shell.metrics.exposure_oldest.set(min((at for at in opened if at is not None), default=0.0))
 
     def full(self) -> list[Partition]:
-        """Nothing waits here."""
+        """What waits here is waited for on the same topic."""
         return []
 
     def open(self, partition: Partition, parts: Sequence[Part]) -> None:
-        """Restore the incidents and the watermarks."""
-        correlator, watermarks = self._make(), Watermarks()
+        """Restore the incidents, the watermarks and what waits."""
+        owned = self._owned[partition] = _Owned(self._make(), Watermarks(), Ordering(self._wait))
         for part in parts:
-            correlator.restore(part.head["correlator"])
-            watermarks.restore(part.head["watermarks"])
-            self._on_restored(correlator.open())
-        self._correlators[partition] = correlator, watermarks
+            owned.correlator.restore(part.head["correlator"])
+            owned.watermarks.restore(part.head["watermarks"])
+            if "order" in part.head:  # not in what was saved before there was any
+                owned.order.restore(part.head["order"])
+            self._on_restored(owned.correlator.open())
         self._gauge()
 
     def close(self, partition: Partition) -> None:
         """Forget the partition's incidents."""
-        self._correlators.pop(partition, None)
+        self._owned.pop(partition, None)
         self._gauge()
         self._on_closed()
 
     def capture(self, partition: Partition, *, whole: bool) -> Captured:  # noqa: ARG002 - incidents are few
-        """The incidents and the watermarks, all of them."""
-        correlator, watermarks = self._correlators[partition]
-        return Captured({"correlator": correlator.snapshot(), "watermarks": watermarks.snapshot()})
+        """The incidents, the watermarks and what waits, all of them."""
+        owned = self._owned[partition]
+        incidents, watermarks = owned.correlator.snapshot(), owned.watermarks.snapshot()
+        return Captured({"correlator": incidents, "watermarks": watermarks, "order": owned.order.snapshot()})

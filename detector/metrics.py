@@ -22,6 +22,7 @@ from detector.alerts import Alert, Status
 from detector.events import KINDS, Reject
 from detector.feedback import Verdict
 from detector.findings import Finding
+from detector.ordering import UNSURE
 from detector.records import OperatorAction
 from detector.scored import VERDICTS
 from detector.severity import SEVERITIES, Severity
@@ -131,6 +132,17 @@ class Metrics:
         self.adjustments = self._gauge(
             "adjustments", "What verdicts on alerts say is to be told no more: how many known."
         )
+        self.order_waiting = self._gauge(
+            "order_waiting", "Signals that wait for what another worker may find before them."
+        )
+        self.order_wait_seconds = self._histogram(
+            "order_wait_seconds", "From a signal's arrival until its turn in the order of event time.", _SHORT
+        )
+        self.order_unsure = self._counter(
+            "order_unsure", "Signals that came before it was sure that nothing precedes them.", "reason"
+        )
+        for reason in UNSURE:
+            self.order_unsure.labels(reason)
         self.batch_seconds = self._histogram("batch_seconds", "Work on one batch.", _SHORT, "stage")
         self.batch_events = self._histogram("batch_events", "Events in one batch.", _SIZES)
         self.consumer_lag = self._gauge(
@@ -251,6 +263,12 @@ class Metrics:
             elif action.action == "verdict":
                 for detector in action.details["detectors"]:
                     self.alert_verdicts.labels(detector, action.details["verdict"]).inc()
+
+    def count_released(self, waited: float, unsure: str | None) -> None:
+        """A signal had its turn after so many seconds; `unsure` is why it was not waited longer for others."""
+        self.order_wait_seconds.observe(waited)
+        if unsure is not None:
+            self.order_unsure.labels(unsure).inc()
 
     def set_open_incidents(self, counts: Mapping[Severity, int]) -> None:
         """How many incidents are open; a severity that is not named has none."""

@@ -18,7 +18,7 @@ from detector.sinks.base import Batch
 from detector.sources.alignment import Aligner, Partition
 from detector.sources.base import Record
 from detector.stages import POLL_SECONDS, Stage, StageShell
-from detector.ticks import Tick, Ticker
+from detector.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -32,19 +32,26 @@ Stored = Callable[[str, int, int], Mapping[tuple[int, int], str]]
 
 
 class _Item:
-    """What waits in the aligner: a record's envelopes and rejects, and the offset behind it.
+    """What waits in the aligner: a record's envelopes and rejects, their time there, and the offset behind it.
 
-    `crosses`: whether its time is that of an event, and not the arrival of one from the future.
+    `event_time` is that of its first event; minus infinity where there is none, or it is from the future.
     """
 
-    __slots__ = ("crosses", "decoded", "next_offset", "partition")
+    __slots__ = ("decoded", "event_time", "next_offset", "partition", "time")
 
     def __init__(
-        self, decoded: Sequence[Envelope | Rejected], partition: Partition, next_offset: int, *, crosses: bool
+        self,
+        decoded: Sequence[Envelope | Rejected],
+        partition: Partition,
+        time: float,
+        next_offset: int,
+        *,
+        event_time: float,
     ) -> None:
         self.decoded = decoded
-        self.crosses = crosses
+        self.event_time = event_time
         self.partition = partition
+        self.time = time
         self.next_offset = next_offset
 
 
@@ -55,7 +62,7 @@ class ScoreStage(Stage):
         shell: What every stage is given.
         scoring: The first stage, empty.
         decoder: Makes events of the records.
-        ticker: Tells correlation of passing time.
+        telling: Makes what correlation is told.
         stored: What the store holds already from an offset on, so that it is not written twice.
         peers: The way to the workers that have the other partitions; None: there are none.
     """
@@ -68,7 +75,7 @@ class ScoreStage(Stage):
         shell: StageShell,
         scoring: Scoring,
         decoder: Decoder | DecoderByTopic,
-        ticker: Ticker,
+        telling: Telling,
         stored: Stored,
         peers: PeersTopic | None = None,
     ) -> None:
@@ -77,7 +84,7 @@ class ScoreStage(Stage):
         self._peers = peers
         self._due = inf
         self._decoder = decoder
-        self._ticker = ticker
+        self._telling = telling
         self._stored_from = stored
         self._stored: dict[Partition, Mapping[tuple[int, int], str]] = {}
         self._stored_last: dict[Partition, tuple[int, int]] = {}
@@ -97,7 +104,7 @@ class ScoreStage(Stage):
             attention: Seconds after a finding for which correlation is told of passing time.
         """
         scoring.take_over(self.scoring)
-        self.scoring, self._decoder, self._ticker.attention = scoring, decoder, attention
+        self.scoring, self._decoder, self._telling.ticker.attention = scoring, decoder, attention
         self._look_ahead()
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
@@ -107,6 +114,7 @@ class ScoreStage(Stage):
                 self._queue(partition, record)
         for partition in self._latest:
             self._aligner.set_caught_up(partition, partition in caught_up)
+        self._telling.overhear(self._source.partitions() if self._source is not None else set())
         batch = Batch()
         if self._peers is not None:
             self._peers.hear()
@@ -117,6 +125,7 @@ class ScoreStage(Stage):
             going_on = self._peers is not None and self._cross(self._peers, batch)
         if self._peers is not None:
             self.poll_seconds = WAITING_SECONDS if self._peers.waiting else POLL_SECONDS
+        batch.signals.extend(self._telling.answer(self._aligner.ahead()))
         self._measure()
         self.epoch = self.scoring.peers_versions  # an exchange changes what every partition has published
         return batch
@@ -133,10 +142,10 @@ class ScoreStage(Stage):
                 peers.cross(self.scoring, ahead)
                 self._look_ahead()
             return False
-        time, partition, item = head
+        _, partition, item = head
         crossing = self.scoring.crossing
-        if item.crosses and time >= crossing.due(partition):
-            there = peers.cross(self.scoring, crossing.boundary(time))
+        if item.event_time >= crossing.due(partition):
+            there = peers.cross(self.scoring, crossing.boundary(item.event_time))
             self._look_ahead()
             if not there:
                 return False
@@ -172,17 +181,20 @@ class ScoreStage(Stage):
         decoded = self._decoder.decode(record)
         if not decoded:
             self._passed_over[record.topic] += 1
-        first, crosses = next((item for item in decoded if isinstance(item, Envelope)), None), False
+        first, event_time = next((item for item in decoded if isinstance(item, Envelope)), None), -inf
         if first is not None:
-            # An event from the future must not hold its partition back.
-            time = first.event.time.timestamp()
-            self._latest[partition] = min(time, record.received_at)
-            crosses = time <= record.received_at + self.scoring.allowed_skew
-        item = _Item(decoded, partition, record.offset + 1, crosses=crosses)
-        self._aligner.push(partition, self._latest[partition], item)
+            # An event from the future must not hold its partition back, nor a late one go before what it came after.
+            event_time, arrived = first.event.time.timestamp(), record.received_at
+            self._latest[partition] = max(min(event_time, arrived), self._latest[partition])
+            crosses = event_time <= arrived + self.scoring.allowed_skew
+            event_time = min(event_time, arrived) if crosses else -inf
+        latest = self._latest[partition]
+        item = _Item(decoded, partition, latest, record.offset + 1, event_time=event_time)
+        self._aligner.push(partition, latest, item)
 
     def _step(self, item: _Item, batch: Batch) -> None:
         self.positions[item.partition] = item.next_offset
+        self._telling.bring(item.partition, item.time)
         for decoded in item.decoded:
             if isinstance(decoded, Rejected):
                 self._refuse(item.partition, decoded, batch)
@@ -210,16 +222,8 @@ class ScoreStage(Stage):
             self.shell.metrics.principals_unreadable.inc()
             log.error("principal_forgotten", principal=envelope.event.principal, why=scored.forgot)
         if scored.verdict == "scored":
-            self._signal(envelope.event.time.timestamp(), batch)
-        if scored.findings:
-            self._ticker.found(envelope.event.time.timestamp())
-            batch.signals.extend(scored.findings)
+            batch.signals.extend(self._telling.tell(partition, envelope.event.time.timestamp(), scored.findings))
             batch.findings.extend(scored.findings)
-
-    def _signal(self, time: float, batch: Batch) -> None:
-        boundary = self._ticker.cross(time)
-        if boundary is not None:
-            batch.signals.append(Tick(boundary, tuple(sorted(self._latest))))
 
     def _is_stored(self, partition: Partition, place: tuple[int, int], event_id: str) -> bool:
         stored = self._stored.get(partition)
@@ -235,14 +239,12 @@ class ScoreStage(Stage):
         return self._aligner.full(WAITING_MOST)
 
     def open(self, partition: Partition, parts: Sequence[Part]) -> None:
-        """Restore scoring and the ticker."""
+        """Restore scoring, and what was told."""
         states = ({"principals": part.rows.drain()} | part.head["scoring"] for part in parts)
         snapshot, *changes = states if parts else (None,)
         self.scoring.open(partition, snapshot, changes)
-        for part in parts:
-            self._ticker.restore(part.head["ticker"])
         self._aligner.assign(partition)
-        self._latest[partition] = 0.0
+        self._latest[partition] = self._telling.open(partition, [part.head for part in parts])
 
     def opened(self, offsets: Sequence[tuple[Partition, int | None]]) -> None:
         """Take the restored peers into force, and ask the store what it holds."""
@@ -260,6 +262,7 @@ class ScoreStage(Stage):
     def close(self, partition: Partition) -> None:
         """Forget the partition and all that waits of it."""
         self._aligner.revoke(partition)
+        self._telling.close(partition)
         self.scoring.close(partition)
         self._stored.pop(partition, None)
         self._stored_last.pop(partition, None)
@@ -267,6 +270,6 @@ class ScoreStage(Stage):
         self._look_ahead()
 
     def capture(self, partition: Partition, *, whole: bool) -> Captured:
-        """Scoring's state of the partition, and the ticker's."""
+        """Scoring's state of the partition, and what was told of it."""
         head, principals = self.scoring.capture(partition, whole=whole)
-        return Captured({"scoring": head, "ticker": self._ticker.snapshot()}, principals)
+        return Captured({"scoring": head, **self._telling.save(partition)}, principals)

@@ -30,6 +30,7 @@ from detector.formats import REGISTRY as FORMATS
 from detector.kafka_settings import client_settings, reading
 from detector.metrics import Metrics
 from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
+from detector.ordering import WAIT
 from detector.os_signals import Signals
 from detector.outputs import Outputs
 from detector.peers_topic import PeersTopic
@@ -41,8 +42,10 @@ from detector.sinks.refusals import ToRejects
 from detector.sinks.runner import DEFAULT_LIMITS, Limits, SinkRunner, ignore_refused
 from detector.sources.adjustments import AdjustmentsReader
 from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener
+from detector.sources.overheard import Overheard
 from detector.stages import Stage, StageShell
 from detector.suppressions import expired
+from detector.telling import Telling
 from detector.ticks import Ticker
 
 log = structlog.get_logger(__name__)
@@ -64,7 +67,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     stages: what they don't write then, the next process makes again. A loop that has not come round for `stuck` is
     told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store may
     take `store` to open before the service begins without it, or to tell what it holds; what `verdicts` on alerts
-    changed may take as long to read as it says. The configuration's files are looked at every `look`.
+    changed may take as long to read as it says. The configuration's files are looked at every `look`. Findings
+    wait for workers that are silent, or late, for `order`.
     """
 
     consumer: ConsumerSettings = ConsumerSettings()
@@ -77,6 +81,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     store: float = 10.0
     verdicts: float = 10.0
     look: float = LOOK_SECONDS
+    order: float = WAIT
 
 
 PATIENT: Final = Patience()
@@ -287,11 +292,13 @@ class Service:
             background=writer,
         )
         if name == "correlate":
-            return CorrelateStage(shell, lambda: assembly.correlator(config), self._repeat_open, self._forget_open)
-        ticker = Ticker(assembly.attention(config))
+            told = (self._repeat_open, self._forget_open)
+            return CorrelateStage(shell, lambda: assembly.correlator(config), *told, self._patience.order)
+        overheard = Overheard(self._client, config.kafka.topics.findings, self._stop)
+        telling = Telling(Ticker(assembly.attention(config)), overheard)
         peers = self._peers = PeersTopic.of(config, self._client, self._stop, self.metrics)
         scoring = assembly.scoring(config, adjustments=self._adjustments, exchange=peers.exchange)
-        return ScoreStage(shell, scoring, assembly.decoder_by_topic(config), ticker, self._stored, peers)
+        return ScoreStage(shell, scoring, assembly.decoder_by_topic(config), telling, self._stored, peers)
 
     def _connector(self, topics: Sequence[str], group: str) -> Callable[[PartitionListener], KafkaSource]:
         instance = self._config.kafka.instance_id

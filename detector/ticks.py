@@ -35,6 +35,11 @@ class Ticker:
         """A finding was made at `time`."""
         self._until = max(self._until, time + self.attention)
 
+    def heard(self, time: float) -> float | None:
+        """Another process made a finding at `time`; the last minute told or passed over here, if it is later."""
+        self.found(time)
+        return self._last if self._last > time else None
+
     def cross(self, time: float) -> float | None:
         """The full minute that `time` has passed since the last call, if anybody is waiting for it.
 

@@ -13,11 +13,10 @@ import msgspec
 from detector.alerts import Alert
 from detector.events import Envelope, Rejected
 from detector.exposure_versions import ExposureVersion
-from detector.feedback import Adjustment, Feedback
+from detector.feedback import Adjustment
 from detector.findings import Finding
 from detector.records import ConfigVersion, OperatorAction
 from detector.signals import Signal
-from detector.ticks import Tick
 
 Noun = Literal["events", "findings", "alerts", "exposures", "rejects", "signals", "adjustments", "actions", "versions"]
 Item = (
@@ -26,8 +25,7 @@ Item = (
     | Alert
     | ExposureVersion
     | Rejected
-    | Tick
-    | Feedback
+    | Signal
     | Adjustment
     | ConfigVersion
     | OperatorAction
@@ -64,7 +62,8 @@ class Batch(msgspec.Struct):
     """What flows to sinks, each kind in the order in which it was made.
 
     `events` are pairs of an envelope and its verdict: "scored", "late", "future" or "duplicate". `signals`
-    are what scoring tells correlation: its findings once more, with the ticks of event time between them.
+    are what scoring tells correlation: its findings once more, with the ticks of event time between them and how far
+    it is.
     `adjustments` are what verdicts change in scoring, `actions` the records of what people did,
     `versions` the configurations that came into force.
     """

@@ -126,6 +126,14 @@ class Aligner(Generic[T]):
             assert item is not None  # noqa: S101 - there is one
             yield item
 
+    def ahead(self) -> Iterator[tuple[Partition, float | None]]:
+        """The partitions that may still bring something, each with the time of its next item, if one is queued."""
+        for partition, queue in self._queues.items():
+            if queue:
+                yield partition, queue[0][0]
+            elif partition not in self._caught_up:
+                yield partition, None
+
     def depth(self, partition: Partition) -> int:
         """Number of items queued of a partition; 0 when it is not assigned."""
         return len(self._queues.get(partition, ()))

@@ -49,6 +49,7 @@ class ConfluentMember(GroupMember):
         on_skip: Callable[[SkippedRecord], None],
     ) -> None:
         self._listener, self._clock, self._settings, self._on_skip = listener, clock, settings, on_skip
+        self._topics = topics
         self._closing = self._closed = False
         # Whether what was asked last had no answer.
         self._away = False
@@ -134,6 +135,17 @@ class ConfluentMember(GroupMember):
     def begin(self, partition: Partition) -> int:
         """See `GroupMember`."""
         return self._asked([partition], _EARLIEST)[partition]
+
+    def partitions(self) -> set[Partition]:
+        """See `GroupMember`."""
+        found: set[Partition] = set()
+        try:
+            for topic in self._topics:
+                told = self._consumer.list_topics(topic, timeout=self._settings.probe_timeout)
+                found |= {(topic, number) for number in told.topics[topic].partitions}
+        except KafkaException as error:
+            raise BrokerSilent(self._trouble.why or error.args[0].str()) from error
+        return found
 
     def close(self) -> None:
         """See `GroupMember`."""

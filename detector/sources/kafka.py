@@ -1,6 +1,7 @@
 """The Kafka source: a member of a consumer group that hands over raw records and commits when it is told to."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 DEFAULTS: Final = ConsumerSettings()
+UNSEEN: Final = 2.0  # seconds without a poll after which what is known of the logs' ends is of before
 
 log = structlog.get_logger(__name__)
 
@@ -73,12 +75,14 @@ class KafkaSource:
         # The offset that the next record should have, where it is known.
         self._next: dict[Partition, int] = {}
         self._at_end_since: dict[Partition, float] = {}
-        self._answered_at = self._asked_at = clock()
+        self._answered_at = self._asked_at = self._observed_at = clock()
         self._silent = False
         self._generation = 0
         self._any_partition = (topics[0], 0)
         watched = _Watched(listener, self._forget)
         self._member = client.member(client.settings, topics, group_id, watched, clock, settings, on_skip)
+        self._partitions: set[Partition] = set()
+        self._count_partitions()
 
     def poll(self, timeout: float) -> dict[Partition, list[Record]]:
         """Wait up to `timeout` seconds for records; rebalances happen in here.
@@ -134,12 +138,18 @@ class KafkaSource:
         self._generation = max(self._generation, self._member.generation())
         return self._generation
 
+    def partitions(self) -> set[Partition]:
+        """All partitions of the topics that are read, whoever has them, as of the start or the last `lag`."""
+        return self._partitions
+
     def lag(self) -> dict[Partition, int]:
         """Records between the position and the log's end, of each assigned partition that has a position.
 
         Asks the broker, for `probe_timeout` seconds at most; when it is silent, from what it said last.
         """
         ends = self._ask_ends()
+        if ends:
+            self._count_partitions()
         lags: dict[Partition, int] = {}
         for partition in self._member.assignment():
             end, position = ends.get(partition, self._member.known_end(partition)), self._member.position(partition)
@@ -187,7 +197,10 @@ class KafkaSource:
 
     def _observe_ends(self) -> None:
         """Note since when each partition's position has been at the log's end, as the last fetch knew it."""
-        now = self._clock()
+        before, self._observed_at = self._observed_at, self._clock()
+        now = self._observed_at
+        if now - before > UNSEEN:
+            self._at_end_since.clear()
         for partition in self._member.assignment():
             end = self._member.known_end(partition)
             position = None if end is None else self._member.position(partition)
@@ -195,6 +208,10 @@ class KafkaSource:
                 self._at_end_since.setdefault(partition, now)
             else:
                 self._at_end_since.pop(partition, None)
+
+    def _count_partitions(self) -> None:
+        with suppress(BrokerSilent):
+            self._partitions = self._partitions | self._member.partitions()
 
     def _ask_ends(self) -> dict[Partition, int]:
         """The log's ends of the assigned partitions, which is also the sign of life; empty when it is silent."""

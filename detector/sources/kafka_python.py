@@ -101,6 +101,14 @@ class KafkaPythonMember(GroupMember):
         """See `GroupMember`."""
         return self._asked(self._consumer.beginning_offsets, [partition])[partition]
 
+    def partitions(self) -> set[Partition]:
+        """See `GroupMember`."""
+        topics = self._consumer.subscription() or ()
+        try:
+            return {(topic, number) for topic in topics for number in self._consumer.partitions_for_topic(topic)}
+        except errors.KafkaError as error:
+            raise BrokerSilent(str(error)) from error
+
     def close(self) -> None:
         """See `GroupMember`."""
         seconds = min(self._settings.closing_timeout, self._settings.commit_timeout)

@@ -165,6 +165,10 @@ class GroupMember(ABC):
         """The earliest offset that the log has; asked, and raised, as `ends`."""
 
     @abstractmethod
+    def partitions(self) -> set[Partition]:
+        """All partitions of the topics that are read, whoever has them; may be asked, and raised, as `ends`."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give the partitions up (`on_revoked`) and leave the group. Commits nothing itself.
 

@@ -17,6 +17,7 @@ CORE = {
     *("budget", "habits", "knowledge", "partitions", "renderings", "principal_rows", "labels", "duplicates"),
     *("feedback", "adjustments", "judgements", "rebaseline", "relearning", "correlated"),
     *("integrity", "overrides", "in_force", "hours", "counting", "statistical"),
+    *("places", "ordering", "standing"),
     *("exchange", "crossing", "capture", "principal_store", "ready"),
 }
 EDGES = ("sources", "sinks", "store")

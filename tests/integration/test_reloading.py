@@ -85,8 +85,9 @@ class Service:
     def found(self) -> list[Finding]:
         """All findings of transfer_rate so far."""
         count = sum(self.deployment.end_offsets("findings").values())
-        told = [signals.decode(record.value) for record in drain(self.deployment.bootstrap, self.topic, count)]
-        return [one for one in told if isinstance(one, Finding) and one.detector == "transfer_rate"]
+        told = (signals.decode(record.value) for record in drain(self.deployment.bootstrap, self.topic, count))
+        found = (one.signal for one in told if isinstance(one, signals.Sent))
+        return [one for one in found if isinstance(one, Finding) and one.detector == "transfer_rate"]
 
     @property
     def topic(self) -> str:

@@ -13,9 +13,10 @@ from detector.config_file import load
 from detector.events import Event
 from detector.findings import Finding
 from detector.score_stage import ScoreStage
-from detector.signals import decode
+from detector.signals import Sent, decode
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
+from detector.telling import Telling
 from detector.ticks import Ticker
 from tests.support.clean_replay import record_of
 from tests.support.kafka import drain, publish
@@ -50,7 +51,8 @@ def told(deployment: Deployment) -> dict[str, Finding]:
     total = sum(deployment.end_offsets("findings").values())
     findings: dict[str, Finding] = {}
     for record in drain(deployment.bootstrap, deployment.topics["findings"], total):
-        signal = decode(record.value)
+        sent = decode(record.value)
+        signal = sent.signal if isinstance(sent, Sent) else sent
         if isinstance(signal, Finding):
             assert findings.setdefault(signal.id, signal) == signal
     return findings
@@ -63,8 +65,8 @@ def by_one(deployment: Deployment, folder: Path) -> dict[str, Finding]:
     for message in drain(deployment.bootstrap, deployment.topics["events"], total):
         logs.setdefault((message.topic, message.partition), []).append(record_of(message))
     config = load(deployment.config)
-    shell, ticker = stage_of(folder).shell, Ticker(assembly.attention(config))
-    stage = ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), ticker, nothing_stored)
+    shell, telling = stage_of(folder).shell, Telling(Ticker(assembly.attention(config)))
+    stage = ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), telling, nothing_stored)
     stage.on_assigned(sorted(logs))
     return {finding.id: finding for finding in stage.take(logs, set(logs)).findings}
 

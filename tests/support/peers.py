@@ -14,6 +14,7 @@ from detector.score_stage import ScoreStage
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
+from detector.telling import Telling
 from detector.ticks import Ticker
 from tests.support.score_stage import nothing_stored, save, stage_of
 
@@ -109,8 +110,8 @@ class Fellow:
         self.metrics: Metrics = shell.metrics
         self.peers = PeersTopic(self.reader, self.publisher, self.metrics, clock=self.clock)
         scoring = assembly.scoring(config, exchange=self.peers.exchange)
-        ticker = Ticker(assembly.attention(config))
-        self.stage = ScoreStage(shell, scoring, Decoder("native"), ticker, nothing_stored, self.peers)
+        telling = Telling(Ticker(assembly.attention(config)))
+        self.stage = ScoreStage(shell, scoring, Decoder("native"), telling, nothing_stored, self.peers)
         self.left: dict[Partition, list[Record]] = {}
         self.batch = Batch()
         self.fed = 0

@@ -1,7 +1,8 @@
 """A score stage without Kafka: its shell, a source that follows a script, and records for it."""
 
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,19 +20,31 @@ from detector.score_stage import ScoreStage, Stored
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from detector.sources.kafka import KafkaSource, PartitionListener
+from detector.sources.overheard import Overheard
 from detector.stages import StageShell
+from detector.telling import Telling
 from detector.ticks import Ticker
 
 Polled = Mapping[Partition, Sequence[Record]]
 
 
 class FakeSource:
-    """Hands over what a script says, then tells the stage to stop; notes what is committed."""
+    """Hands over what a script says, then tells the stage to stop; notes what is committed.
 
-    def __init__(self, script: Sequence[Polled], stop: threading.Event, assigned: list[Partition]) -> None:
+    Others have the partitions `beside`.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[Polled],
+        stop: threading.Event,
+        assigned: list[Partition],
+        beside: Sequence[Partition] = (),
+    ) -> None:
         self.script = list(script)
         self.stop = stop
         self.assigned = assigned
+        self.beside = beside
         self.commits: list[Mapping[Partition, int]] = []
         self.listener: PartitionListener | None = None
 
@@ -51,6 +64,10 @@ class FakeSource:
     def caught_up(self) -> set[Partition]:
         """All of them: the script is in order."""
         return set(self.assigned)
+
+    def partitions(self) -> set[Partition]:
+        """All that there are."""
+        return {*self.assigned, *self.beside}
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Note it."""
@@ -86,9 +103,12 @@ def stage_of(
     source: FakeSource | None = None,
     decoder: Decoder | None = None,
     every: float = 0.0,
+    overheard: Overheard | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    config: Config | None = None,
 ) -> ScoreStage:
     """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn by default."""
-    config = Config()
+    config = config or Config()
     source = source or FakeSource([], threading.Event(), [])
     shell = StageShell(
         connect=source.connect,
@@ -99,8 +119,9 @@ def stage_of(
         every=every,
         share=float("inf"),
     )
-    ticker = Ticker(assembly.attention(config))
-    stage = ScoreStage(shell, assembly.scoring(config), decoder or Decoder("native"), ticker, stored)
+    telling = Telling(Ticker(assembly.attention(config)), overheard, clock)
+    decoder = decoder or Decoder("native")
+    stage = ScoreStage(shell, assembly.scoring(config), decoder, telling, stored)
     if partitions:
         stage.on_assigned(partitions)
     return stage

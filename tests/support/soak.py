@@ -5,9 +5,9 @@ event store, the topics, the webhook and Alertmanager are compared with a clean 
 (see `tests.support.clean_replay`): lost 0, doubled 0, different 0, or the exit status is 1.
 
 The workers exchange no knowledge of peers, since today that is done within a process: what scoring finds would
-lawfully depend on who had which partitions when. What lawfully differs still is the order in which the findings of
-several workers meet in their topic: correlation is held to the topic as it is, and how its alerts differ from those of
-one process that was never disturbed is told beside the verdict.
+lawfully depend on who had which partitions when. Correlation puts what they found into the order of event time, but
+waits only so long for a worker that is killed or frozen: it is held to what its topic says of that, and how its alerts
+differ from those of one process that was never disturbed is told beside the verdict.
 """
 
 import argparse
@@ -253,8 +253,7 @@ def show(result: Result) -> None:
     one = result.alerts_of_one_process
     console.print(
         f"versions of alerts that one process without faults would tell: {one.expected}, of which {one.lost} were not "
-        f"told and {one.different} otherwise: here an hour of event time passes in less than a second, so that a "
-        "worker that is late by as much tells correlation of things that others left behind"
+        f"told and {one.different} otherwise: who is away for longer than findings wait leaves a gap in their order"
     )
     for place, d in result.differences.items():
         for example in d.examples:

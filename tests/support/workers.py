@@ -29,6 +29,7 @@ IMPATIENT: Final = Patience(
     shutdown=20.0,
     grace=6.0,
     stuck=30.0,
+    order=30.0,  # longer than anybody is away in these tests: then the alerts are those of one worker
 )
 
 # Where workers die, and are away for longer than the others wait, peers' knowledge depends on who was away when.

@@ -327,7 +327,7 @@ def test_every_stage_judges_by_it_and_the_auditors_are_told(tmp_path: Path) -> N
     assert [(version.hash[:16], version.source) for version in kept.versions] == [(short_hash(config), "reload")]
     changed = ["budget.alerts_per_day", "correlation.window"]
     assert kept.actions == [{"action": "reload", "by": "request", "before": short_hash(PLAIN), "changed": changed}]
-    correlator, _ = correlate._correlators[FINDINGS]
+    correlator = correlate._owned[FINDINGS].correlator
     assert [one.id for one in correlator.open()] == [alert.id], "incidents are kept"
     (ended,) = correlator.advance(4e9).alerts
     assert isinstance(ended, Alert)
@@ -461,7 +461,7 @@ def test_where_scoring_fails_correlation_goes_back(tmp_path: Path, monkeypatch: 
         for stage in (correlate, score, correlate):
             stage._errands.run()
     assert made.reload("request").outcome == "pending", "what failed is tried again"
-    (correlator, _), *_ = correlate._correlators.values()
+    correlator = correlate._owned[FINDINGS].correlator
     assert correlator._settings == PLAIN.correlation
 
 

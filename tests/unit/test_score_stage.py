@@ -11,6 +11,7 @@ import pytest
 from detector.checkpoints import Checkpoint, CheckpointStore
 from detector.decoding import Decoder
 from detector.score_stage import WAITING_MOST, ScoreStage
+from detector.signals import Sent
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
@@ -82,7 +83,10 @@ def test_findings_come_with_the_ticks_of_time_between_them(logs: dict[Partition,
     for minute in (0.5, 1.0, 2.5):
         calm = sending(48 * HOUR + 60 * minute, "agent-0")
         more[P0].append(record(calm, P0, len(more[P0])))
-    signals = take_all(stage_of(tmp_path, PARTITIONS), more).signals
+    told = [sent for sent in take_all(stage_of(tmp_path, PARTITIONS), more).signals if isinstance(sent, Sent)]
+    assert [sent.place for sent in told] == sorted(sent.place for sent in told)
+    assert not any(sent.beside for sent in told), "it has all the partitions"
+    signals = [sent.signal for sent in told]
     last_finding = max(i for i, signal in enumerate(signals) if not isinstance(signal, Tick))
     after = [signal for signal in signals[last_finding + 1 :] if isinstance(signal, Tick)]
     start = event(48 * HOUR).time.timestamp()
