@@ -1,6 +1,7 @@
 """The Kafka source against a real broker: assignment, seek, commit, rebalances, and the ends of logs."""
 
 from collections.abc import Mapping
+from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
@@ -9,9 +10,9 @@ from structlog.testing import capture_logs
 
 from detector.sources.alignment import Partition
 from detector.sources.base import Record, SourceError
-from detector.sources.kafka import CommitLost, CommitRetry, ConsumerSettings, KafkaSource
+from detector.sources.kafka import UNSEEN, CommitLost, CommitRetry, ConsumerSettings, KafkaSource
 from tests.support.kafka import new_topic, publish, unique
-from tests.support.kafka_source import By, Clock, Listener, poll_until, read, read_each, source_of
+from tests.support.kafka_source import QUICK, By, Clock, Listener, poll_until, read, read_each, source_of
 
 pytestmark = pytest.mark.kafka
 
@@ -289,6 +290,40 @@ def test_lag_counts_what_is_left_in_each_partition(kafka_bootstrap: str, by: By)
         source.pause([(topic, 0), (topic, 1)])
         assert source.lag() == {(topic, 0): 15, (topic, 1): 5}, "also of what is paused"
         assert source.outage_seconds() == 0.0
+
+
+def test_all_partitions_are_known_whoever_has_them(kafka_bootstrap: str, by: By) -> None:
+    topics, group = [new_topic(kafka_bootstrap, partitions=count) for count in (3, 2)], unique("group")
+    all_of_them = {(topic, number) for topic, count in zip(topics, (3, 2), strict=True) for number in range(count)}
+    source = KafkaSource(by(kafka_bootstrap, metadata_ms=300), topics, group, Listener(), Clock(), settings=QUICK)
+    with closing(source):
+        assert source.partitions() == all_of_them, "before any of them is assigned"
+        admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        admin.create_partitions({topics[1]: 4})
+        admin.close()
+        more = all_of_them | {(topics[1], 2), (topics[1], 3)}
+
+        def seen() -> bool:
+            source.lag()
+            return source.partitions() == more
+
+        poll_until(seen, source)
+
+
+def test_after_a_standstill_the_ends_have_to_be_seen_anew(kafka_bootstrap: str, by: By) -> None:
+    """A process that was stopped wakes with what it knew before: much may have come meanwhile."""
+    topic, clock = new_topic(kafka_bootstrap), Clock()
+    with source_of(by(kafka_bootstrap), topic, unique("group"), clock=clock) as source:
+        poll_until(lambda: source._at_end_since.keys() == {(topic, 0)}, source)
+        clock.now += 1.0
+        source.poll(0.1)
+        assert source.caught_up() == {(topic, 0)}
+        clock.now += UNSEEN + 0.1
+        source.poll(0.1)
+        assert source.caught_up() == set()
+        clock.now += 1.0
+        source.poll(0.1)
+        assert source.caught_up() == {(topic, 0)}
 
 
 def test_a_missing_topic_is_told_at_the_start(kafka_bootstrap: str, by: By) -> None:

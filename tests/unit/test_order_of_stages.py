@@ -273,7 +273,8 @@ def test_where_it_is_in_the_order_is_saved(tmp_path: Path) -> None:
     stage = worker.stage
     piece = Piece(stage.capture(A, whole=True).head, whole=True)
     stage.shell.checkpoints.save({A: (1, piece)})
-    again = Worker(tmp_path, [A], [B], log := [])
+    log: list[Signal] = []
+    again = Worker(tmp_path, [A], [B], log)
     again.turn({}, set())
     assert log == [Progress({"events": (0,)}, Place(at(600), *A))]
     again.turn({A: [record(sending(300, "agent-1"), A, 1)]}, set())
