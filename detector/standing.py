@@ -28,6 +28,7 @@ class Standing:
         self.beside: ByTopic = {}
         """The partitions that the process does not have, by topic."""
         self.own: ByTopic = {}
+        # The furthest place that somebody waits at; the last place that was told.
         self._asked: Place | None = None
         self._said: Place | None = None
         self._said_at = float("-inf")

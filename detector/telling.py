@@ -28,6 +28,7 @@ class Telling:
         self._overheard = overheard
         self._clock = clock
         self._standing = Standing()
+        # The minute that is past where another's finding was overheard, and the last that was told for that.
         self._passed: float | None = None
         self._told: float | None = None
 
