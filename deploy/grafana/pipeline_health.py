@@ -188,6 +188,29 @@ CONFIGURATION: Final = lines(
     "Off: the newest configuration was not taken, and the one before is still in force.",
 )
 
+VERSION: Final = "detector_peers_version_timestamp_seconds"
+
+PEERS: Final = lines(
+    "Peers' knowledge behind the newest",
+    [ask(f"scalar(max({VERSION})) - ({VERSION} > 0)", "{{instance}}")],
+    "s",
+    "In event time, of each worker: more than an hour for long is a worker that judges by what was usual before.",
+)
+
+TURNS: Final = lines(
+    "Findings that wait for their turn",
+    [ask("sum(detector_order_waiting)", "all")],
+    "short",
+    "Until no other worker can have found something before them. With one worker none waits.",
+)
+
+ORDER: Final = lines(
+    "Wait for the order, 95th percentile",
+    [p95("detector_order_wait_seconds", span="5m", legend="95 %")],
+    "s",
+    "From a finding's arrival until its turn, over 5 min.",
+)
+
 PAGE: Final = Page(
     uid="rogue-agents-pipeline",
     title="Rogue agents: pipeline health",
@@ -201,6 +224,7 @@ PAGE: Final = Page(
             Shelf(8, (8, VERDICTS), (8, REJECTS), (8, FORMATS)),
         ),
         Section("Sinks", Shelf(8, (6, UP), (6, QUEUED), (6, WRITES), (6, FAILURES))),
+        Section("Several workers", Shelf(8, (8, PEERS), (8, TURNS), (8, ORDER))),
         Section(
             "State and processes",
             Shelf(8, (8, AGE), (8, SAVING), (8, WRITTEN)),

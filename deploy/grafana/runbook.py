@@ -20,6 +20,7 @@ GROUPS: Final = {
     "process": "Is anybody watching?",
     "stream": "Does what happens come in, in time, and is it understood?",
     "state": "Does what was made get out, and would a restart lose nothing?",
+    "workers": "Do several workers judge like one?",
     "drift": "Does what is normal still look like what was learnt?",
     "objective": "Are alerts in time?",
 }
