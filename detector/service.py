@@ -55,6 +55,9 @@ StageName = Literal["both", "score", "correlate"]
 # Alerts and findings of the second stage that may wait while the first one's events fill a sink's queue.
 CORRELATE_ROOM: Final = 10_000
 
+# Who waits for what of peers could not be told by then goes on with what it knows.
+PEERS_SECONDS: Final = 1.0
+
 OVERDUE: Final = 1
 
 
@@ -243,7 +246,7 @@ class Service:
             if not runner.close(max(0.0, until - time.monotonic()) / left):
                 log.warning("sink_closed_with_items_pending", sink=name, why=runner.last_error)
         if self._peers is not None:
-            self._peers.close(max(0.1, until - time.monotonic()))
+            self._peers.close(PEERS_SECONDS)
         for writer in self._writers:
             writer.shutdown()
         if self._store is not None:
