@@ -54,7 +54,7 @@ class _Waiting(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct):
-    """What was said of a partition: how far it is, the offset at which it had been read to its end, and when."""
+    """What was said of a partition: how far it is, what was seen when it had been read to its end, and when."""
 
     place: Place | None = None
     ended: int = -1
@@ -119,7 +119,7 @@ class Ordering:
             known = self._known.setdefault(partition, _Known())
             known.heard, known.mute = self._now, False
             if progress.place is None:
-                known.ended = offset
+                known.ended = max(known.ended, offset if progress.seen is None else progress.seen)
             elif known.place is None or progress.place > known.place:
                 known.place = progress.place
 
@@ -151,7 +151,7 @@ class Ordering:
             return True, None
         for partition in each(waiting.sent.beside):
             known = self._known.setdefault(partition, _Known())
-            if known.ended > waiting.offset or (known.place is not None and known.place > place):
+            if known.ended >= waiting.offset or (known.place is not None and known.place > place):
                 continue
             if self._now >= max(waiting.at, known.heard) + self._wait:
                 known.mute = True

@@ -30,11 +30,13 @@ EVERYWHERE: Final = Place(float("inf"), "", 0)
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """How far a process has come: what `partitions` still bring stands at `place` or behind it.
 
-    Without a place they have been read to their ends. Without partitions it says only that time has passed.
+    Without a place they have been read to their ends, and were when its sender had seen the log of signals up to the
+    offset `seen`; None if that is up to this word. Without partitions it says only that time has passed.
     """
 
     partitions: ByTopic = {}
     place: Place | None = None
+    seen: int | None = None
 
 
 def by_topic(partitions: Iterable[Partition]) -> ByTopic:

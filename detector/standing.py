@@ -30,6 +30,7 @@ class Standing:
         self.own: ByTopic = {}
         # The furthest place that somebody waits at; the last place that was told.
         self._asked: Place | None = None
+        self._seen: int | None = None
         self._said: Place | None = None
         self._said_at = float("-inf")
 
@@ -92,6 +93,10 @@ class Standing:
             self._furthest[partition] = brought, time
         return max(time, scored)
 
+    def see(self, offset: int) -> None:
+        """The log of signals was overheard up to an offset."""
+        self._seen = offset
+
     def ask(self, place: Place = EVERYWHERE) -> None:
         """Somebody waits for what may come before `place`; at `EVERYWHERE`, for all."""
         if self._asked is None or place > self._asked:
@@ -118,4 +123,4 @@ class Standing:
         self._said, self._said_at = place, now
         if answered:
             self._asked = None
-        return Progress(self.own, place)
+        return Progress(self.own, place, self._seen if place is None else None)

@@ -78,7 +78,8 @@ class Telling:
             return
         if not self._standing.alone:
             self._overheard.begin()
-        for sent in self._overheard.take():
+        for offset, sent in self._overheard.take():
+            self._standing.see(offset)
             if sent is None:
                 self._standing.ask()
             elif self._standing.concerns(sent.beside):

@@ -36,7 +36,7 @@ class Overheard(threading.Thread):
         self._client |= {"group_id": None, "enable_auto_commit": False, "allow_auto_create_topics": False}
         self._topic = topic
         self._stop_wanted = stop
-        self._heard: deque[Sent | None] = deque(maxlen=MOST)
+        self._heard: deque[tuple[int, Sent | None]] = deque(maxlen=MOST)
         self._trouble = ""
 
     def begin(self) -> None:
@@ -44,8 +44,8 @@ class Overheard(threading.Thread):
         if self.ident is None:
             self.start()
 
-    def take(self) -> list[Sent | None]:
-        """What was heard since the last call, in order; None stands for what may have been missed."""
+    def take(self) -> list[tuple[int, Sent | None]]:
+        """What was heard since the last call, with its offset, in order; None stands for what may have been missed."""
         return [self._heard.popleft() for _ in range(len(self._heard))]
 
     def run(self) -> None:
@@ -66,9 +66,7 @@ class Overheard(threading.Thread):
             partitions = [TopicPartition(self._topic, n) for n in sorted(consumer.partitions_for_topic(self._topic))]
             consumer.assign(partitions)
             consumer.seek_to_end(*partitions)
-            for partition in partitions:
-                consumer.position(partition)
-            self._heard.append(None)
+            self._heard.append((max(map(consumer.position, partitions)) - 1, None))
             while not self._stop_wanted.is_set():
                 self._take(consumer)
         finally:
@@ -83,4 +81,4 @@ class Overheard(threading.Thread):
                 except msgspec.DecodeError:
                     continue  # correlation says so
                 if isinstance(signal, Sent):
-                    self._heard.append(signal)
+                    self._heard.append((record.offset, signal))

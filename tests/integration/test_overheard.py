@@ -35,9 +35,9 @@ def test_it_begins_at_the_end_and_says_that_something_may_have_been_missed(
     assert overheard.take() == []
     overheard.begin()
     overheard.begin()
-    assert until(overheard.take) == [None]
+    assert until(overheard.take) == [(0, None)]
     publish(kafka_bootstrap, topic, [(None, value) for value in (b"junk", *messages)])
-    assert until(overheard.take) == [SENT], "only what asks others"
+    assert until(overheard.take) == [(2, SENT)], "only what asks others"
     assert overheard.take() == []
     stop.set()
     overheard.join(10)

@@ -90,7 +90,8 @@ class Process:
             self._log.append((self._at(), word))
 
     def _overhear(self) -> None:
-        for _, signal in self._log[self._overheard :]:
+        for offset, (_, signal) in enumerate(self._log[self._overheard :], self._overheard):
+            self._standing.see(offset)
             if isinstance(signal, Sent) and self._standing.concerns(signal.beside):
                 self._standing.ask(signal.place)
         self._overheard = len(self._log)

@@ -63,13 +63,13 @@ class Ear:
     def begin(self) -> None:
         """From here on; what was before may have been missed."""
 
-    def take(self) -> list[Sent | None]:
+    def take(self) -> list[tuple[int, Sent | None]]:
         """What is new."""
         if self.known is None:
             self.known = len(self.log)
-            return [None]
-        new, self.known = self.log[self.known :], len(self.log)
-        return [signal for signal in new if isinstance(signal, Sent)]
+            return [(self.known - 1, None)]
+        begin, self.known = self.known, len(self.log)
+        return [(at, one) for at, one in enumerate(self.log[begin:], begin) if isinstance(one, Sent)]
 
 
 class Worker:
@@ -250,7 +250,7 @@ def test_who_is_asked_answers_and_tells_the_minute_that_is_past(tmp_path: Path) 
     worker = Worker(tmp_path, [A], [B], log)
     worker.turn({A: [record(sending(7 * MINUTE + 5, "agent-1"), A, 0)]}, {A})
     worker.turn({}, {A})
-    assert log[-1] == Progress({"events": (0,)})
+    assert log[-1] == Progress({"events": (0,)}, seen=-1)
     count = len(log)
     assert worker.turn({}, {A}).empty
     log.append(sent(3 * MINUTE, B, A))
@@ -258,11 +258,11 @@ def test_who_is_asked_answers_and_tells_the_minute_that_is_past(tmp_path: Path) 
     tick, word = log[count + 1 :]
     place = Place(at(7 * MINUTE + 5), *A)
     assert tick == Sent(Tick(at(7 * MINUTE), (A,)), place, {"events": (1,)}), "its own events were past the finding"
-    assert word == Progress({"events": (0,)})
+    assert word == Progress({"events": (0,)}, seen=count)
     log.append(sent(4 * MINUTE, B, A))
     count = len(log)
     worker.turn({}, {A})
-    assert log[count:] == [Progress({"events": (0,)})], "that minute is told"
+    assert log[count:] == [Progress({"events": (0,)}, seen=count - 1)], "that minute is told"
     log.append(sent(9 * MINUTE, B, ("events", 2)))
     assert worker.turn({}, {A}).empty, "another is asked"
 

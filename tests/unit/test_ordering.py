@@ -196,6 +196,15 @@ def test_a_word_of_before_does_not_say_that_all_is_read() -> None:
     assert read(sent("two", NOW + 9, A, B)) == ["two"]
 
 
+def test_a_word_that_comes_late_speaks_only_of_what_its_sender_had_seen() -> None:
+    """It lay in a queue while something came to the partition, and was found elsewhere, too."""
+    read = Reader()
+    read(None)
+    assert read(sent("one", NOW, A, B)) == []
+    assert read(Progress({"events": (1,)}, None, 0)) == []
+    assert read(Progress({"events": (1,)}, None, 1)) == ["one"]
+
+
 def test_at_the_same_time_the_lower_partition_comes_first() -> None:
     read = Reader()
     read(sent("second", NOW, B, A))
