@@ -7,16 +7,10 @@ from contextlib import suppress
 from queue import Full, Queue
 from typing import Any, Final
 
-import structlog
 from kafka import KafkaConsumer, TopicPartition
 
-from detector.kafka_open import open_client
 from detector.sources.alignment import Partition
-
-log = structlog.get_logger(__name__)
-
-AGAIN: Final = 5.0
-"""Seconds after which a broker that does not answer, or that has no such topic, is asked again."""
+from detector.sources.follower import AGAIN, Follower
 
 COUNT_EVERY: Final = 60.0
 """Seconds after which it is asked again how many partitions the topics of events have."""
@@ -25,8 +19,8 @@ MESSAGES_MOST: Final = 256
 """Messages that may wait to be taken."""
 
 
-class PeersReader(threading.Thread):
-    """Hands over what stands on the topic, from `rewind` on. Each process reads all of it, without a group.
+class PeersReader(Follower):
+    """Hands over what stands on the topic, from `rewind` on. Each process reads all of it.
 
     Args:
         client: kafka-python's settings for bootstrap and security.
@@ -44,12 +38,9 @@ class PeersReader(threading.Thread):
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name="peers-reader", daemon=True)
-        self._client = {**client, "group_id": None, "enable_auto_commit": False, "allow_auto_create_topics": False}
-        self._client |= {"fetch_max_wait_ms": 500, "metrics_enabled": False, "bootstrap_timeout_ms": 5000}
-        self._client |= {"max_partition_fetch_bytes": 8 << 20, "reconnect_backoff_max_ms": 1000}
-        self._topic, self._events = topic, tuple(events)
-        self._stop_wanted, self._clock = stop, clock
+        fetching = {"max_partition_fetch_bytes": 8 << 20, "reconnect_backoff_max_ms": 1000}
+        super().__init__("peers", {**client, **fetching}, topic, stop)
+        self._events, self._clock = tuple(events), clock
         self._messages: Queue[bytes] = Queue(MESSAGES_MOST)
         self._wanted = threading.Event()
         self._rewind = threading.Event()
@@ -59,8 +50,6 @@ class PeersReader(threading.Thread):
         """All partitions of the topics of events; None while nobody has said so."""
         self.absent = False
         """Whether there is no such topic."""
-        self.trouble: str | None = None
-        """Why what stands on the topic may not be known; None once it is."""
 
     def rewind(self) -> None:
         """Read from the beginning; what is left of an earlier reading may come first."""
@@ -79,37 +68,20 @@ class PeersReader(threading.Thread):
             taken.append(self._messages.get_nowait())
         return taken
 
-    def run(self) -> None:
-        """Read until told to stop; what fails is tried again."""
-        while not self._stop_wanted.is_set():
-            try:
-                self._follow()
-            except Exception as error:  # noqa: BLE001 - nobody else would say that it is read no more
-                self._complain(f"{type(error).__name__}: {error}")
-                self._rewind.set()
-                self._stop_wanted.wait(AGAIN)
+    def failed(self) -> None:
+        """Read from the beginning when it can be read again."""
+        self._rewind.set()
 
-    def _complain(self, why: str) -> None:
-        if self.trouble != why:
-            log.warning("peers_not_read", topic=self._topic, why=why)
-        self.trouble = why
-
-    def _follow(self) -> None:
-        consumer = open_client(KafkaConsumer, self._client)
-        try:
-            self._count(consumer)
-            numbers = consumer.partitions_for_topic(self._topic)
-            self.absent = not numbers
-            if self.absent:
-                self._complain("there is no such topic: create it with `detector topics`")
-                self._caught_up.set()  # nothing to wait for
-                self._stop_wanted.wait(AGAIN)
-                return
-            partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-            consumer.assign(partitions)
-            self._read(consumer, partitions)
-        finally:
-            consumer.close(autocommit=False)
+    def follow(self, consumer: KafkaConsumer) -> None:
+        """Read the topic, when it is wanted, and count the partitions of others."""
+        self._count(consumer)
+        partitions = self.assigned(consumer)
+        self.absent = not partitions
+        if self.absent:
+            self._caught_up.set()  # nothing to wait for
+            self._stop_wanted.wait(AGAIN)
+            return
+        self._read(consumer, partitions)
 
     def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
         left: dict[TopicPartition, int] = {}
