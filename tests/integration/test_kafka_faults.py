@@ -30,10 +30,13 @@ def test_an_outage_is_told_and_reading_goes_on_after_it(stoppable_broker: Broker
         clock.now += 10
         assert source.poll(0.1) == {}
         assert source.outage_seconds() == 0.0, "silence with a sign of life is no outage"
+        assert source.caught_up() == set(), "nobody looked for ten seconds: its end may be another"
+        clock.now += 1
+        source.poll(0.1)
         assert source.caught_up() == {(topic, 0)}
 
         stoppable_broker.kill()
-        clock.now += 4.9
+        clock.now += 3.9
         source.poll(0.1)
         assert source.outage_seconds() == 0.0, "not asked again yet"
         clock.now += 0.2
