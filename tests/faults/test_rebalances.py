@@ -16,7 +16,7 @@ from detector.sources.kafka import CommitLost, CommitRetry, ConsumerSettings, Ka
 from tests.support.clean_replay import assert_clean
 from tests.support.events import event
 from tests.support.kafka import new_topic, publish, unique
-from tests.support.kafka_source import EACH_CLIENT, QUICK, By, Listener, poll_until, read, source_of
+from tests.support.kafka_source import EACH_CLIENT, QUICK, By, Listener, poll_until, read_each, source_of
 from tests.support.receiver import Receiver
 from tests.support.service import Deployment, until
 from tests.support.soak_stream import BEGIN, Load, Message, messages
@@ -188,8 +188,8 @@ def test_who_polls_too_seldom_loses_its_partitions_and_gets_a_share_again(kafka_
         source_of(by(kafka_bootstrap), topic, group, first, settings=hasty) as one,
         source_of(by(kafka_bootstrap), topic, group, second, settings=QUICK) as two,
     ):
-        read(one, 10)
-        poll_until(lambda: len(second.owned) == 1, one, two)
+        read_each([one, two], 10)  # both are polled: a client may hold up the group that it joins
+        poll_until(lambda: len(first.owned) == len(second.owned) == 1, one, two)
         mine = set(first.owned)
         # The first works on one batch for longer than it may.
         poll_until(lambda: len(second.owned) == 2, two)

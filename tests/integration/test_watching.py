@@ -115,6 +115,7 @@ def every_rule_has_what_it_asks_for(prometheus: Prometheus) -> None:
     assert 'detector_alert_latency_seconds_bucket{le="30.0"}' in selectors()
     assert [one for one in sorted(selectors()) if not prometheus.query(one)] == []
     recorded = {rule["name"] for rule in prometheus.rules() if rule["type"] == "recording"}
+    recorded.remove("job_channel:detector_tests_improbable:ratio1d")  # no share of none: no test ends while it looks
     until(lambda: not [name for name in recorded if not prometheus.query(name)], seconds=60.0)
     firing = {
         alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"] if alert["state"] == "firing"

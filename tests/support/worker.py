@@ -13,6 +13,7 @@ import msgspec
 from detector import screens
 from detector.cli.common import FAILED, KNOWN
 from detector.config_file import load
+from detector.ending import ends_soon_after
 from detector.logs import log_to_stderr
 from detector.service import Patience, Service
 from tests.support import hanging_files
@@ -30,4 +31,5 @@ def main(config: str, patience: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with ends_soon_after():
+        main(*sys.argv[1:])
