@@ -10,7 +10,7 @@ from kafka import KafkaConsumer
 
 from detector.feedback import Adjustment
 from detector.signals import UNREADABLE
-from detector.sources.follower import AGAIN, Follower
+from detector.sources.follower import Follower
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,6 @@ class AdjustmentsReader(Follower):
         partitions = self.assigned(consumer)
         if not partitions:
             self._caught_up.set()  # nothing to wait for
-            self._stop_wanted.wait(AGAIN)
             return
         consumer.seek_to_beginning(*partitions)
         left = consumer.end_offsets(partitions)

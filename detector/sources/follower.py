@@ -54,7 +54,7 @@ class Follower(threading.Thread, ABC):
             except Exception as error:  # noqa: BLE001 - nobody else would say that it is read no more
                 self._complain(f"{type(error).__name__}: {error}")
                 self.failed()
-                self._stop_wanted.wait(AGAIN)
+            self._stop_wanted.wait(AGAIN)
 
     def assigned(self, consumer: KafkaConsumer) -> list[TopicPartition]:
         """Give the consumer all partitions of the topic; none if there is no such topic, which is told."""

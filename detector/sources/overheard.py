@@ -10,7 +10,7 @@ from kafka import KafkaConsumer
 
 from detector import signals
 from detector.signals import Sent
-from detector.sources.follower import AGAIN, Follower
+from detector.sources.follower import Follower
 
 MOST: Final = 10_000
 
@@ -44,7 +44,6 @@ class Overheard(Follower):
         """Read the topic from its end on."""
         partitions = self.assigned(consumer)
         if not partitions:
-            self._stop_wanted.wait(AGAIN)
             return
         consumer.seek_to_end(*partitions)
         self._heard.append((max(map(consumer.position, partitions)) - 1, None))

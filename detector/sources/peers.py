@@ -10,7 +10,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 
 from detector.sources.alignment import Partition
-from detector.sources.follower import AGAIN, Follower
+from detector.sources.follower import Follower
 
 COUNT_EVERY: Final = 60.0
 """Seconds after which it is asked again how many partitions the topics of events have."""
@@ -79,7 +79,6 @@ class PeersReader(Follower):
         self.absent = not partitions
         if self.absent:
             self._caught_up.set()  # nothing to wait for
-            self._stop_wanted.wait(AGAIN)
             return
         self._read(consumer, partitions)
 
