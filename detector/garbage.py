@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 # More objects than this before the youngest are looked through, more rounds of that before the younger are, and of
-# those before all others are: so that some 100,000 are looked through at once, which takes some 50 ms.
-THRESHOLDS: Final = (5_000, 10, 1)
+# those before all others are: so that some 40,000 are looked through at once, which takes less than 20 ms.
+THRESHOLDS: Final = (2_000, 10, 1)
 
 # So many objects that outlived a look at all are not worth another.
-MUCH: Final = 100_000
+MUCH: Final = 20_000
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import Final
 
@@ -22,7 +23,11 @@ from detector.telling import Telling
 
 log = structlog.get_logger(__name__)
 
-WAITING_MOST: Final = 5000
+WAITING_MOST: Final = 2000
+
+TURN_MOST: Final = 2_000
+"""Messages stepped through before what was found is handed on: while a backlog is read, alerts of it do not wait for
+more than a part of a second's work, nor do the end of the process or a checkpoint."""
 
 WAITING_SECONDS: Final = 0.02
 """For how long there may be nothing to read while other workers are waited for."""
@@ -69,6 +74,7 @@ class ScoreStage(Stage):
 
     name = "score"
     increments = True
+    turn_most = TURN_MOST
 
     def __init__(
         self,
@@ -108,7 +114,7 @@ class ScoreStage(Stage):
         self._look_ahead()
 
     def take(self, polled: Mapping[Partition, Sequence[Record]], caught_up: set[Partition]) -> Batch:
-        """Queue what was polled; score all that no other partition can still precede."""
+        """Queue what was polled; score what no other partition can still precede, up to a turn's worth."""
         for partition, records in polled.items():
             for record in records:
                 self._queue(partition, record)
@@ -118,17 +124,20 @@ class ScoreStage(Stage):
         batch = Batch()
         if self._peers is not None:
             self._peers.hear()
-        going_on = True
+        left, going_on = self.turn_most, True
         while going_on:
-            for item in self._aligner.ready(before=self._due):
+            for item in islice(self._aligner.ready(before=self._due), left):
                 self._step(item, batch)
-            going_on = self._peers is not None and self._cross(self._peers, batch)
-        if self._peers is not None:
-            self.poll_seconds = WAITING_SECONDS if self._peers.waiting else POLL_SECONDS
+                left -= 1
+            going_on = left > 0 and self._peers is not None and self._cross(self._peers, batch)
+        self.poll_seconds = 0.0 if left <= 0 else self._patience()
         batch.signals.extend(self._telling.answer(self._aligner.ahead()))
         self._measure()
         self.epoch = self.scoring.peers_versions  # an exchange changes what every partition has published
         return batch
+
+    def _patience(self) -> float:
+        return WAITING_SECONDS if self._peers is not None and self._peers.waiting else POLL_SECONDS
 
     def _cross(self, peers: PeersTopic, batch: Batch) -> bool:
         """Bring the partitions past the boundary that the next item is behind; whether there is more to step through.

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer
 from detector.feedback import Adjustment
 from detector.signals import UNREADABLE
 from detector.sources.follower import Follower
+from detector.sources.kafka_hooks import poll
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class AdjustmentsReader(Follower):
                 self._caught_up.set()
 
     def _take(self, consumer: KafkaConsumer) -> None:
-        for records in consumer.poll(timeout_ms=500).values():
+        for records in poll(consumer, 0.5).values():
             for record in records:
                 try:
                     self._put(msgspec.json.decode(record.value or b"", type=Adjustment))

@@ -7,7 +7,7 @@ an integration test of its own.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -22,6 +22,9 @@ from detector.sources.member import SkippedRecord
 log = structlog.get_logger(__name__)
 
 Callback = Callable[[list[Partition]], None]
+
+NAP_MS: Final = 5
+IDLE_MS: Final = 100
 
 
 def skip_damaged(consumer: KafkaConsumer, on_skip: Callable[[SkippedRecord], None]) -> None:
@@ -44,6 +47,25 @@ def free_drained(consumer: KafkaConsumer) -> None:
     fetcher = consumer._fetcher
     if not fetcher._next_partition_records:
         fetcher._next_partition_records = None
+
+
+def poll(consumer: KafkaConsumer, seconds: float) -> dict[TopicPartition, list[Any]]:
+    """What `KafkaConsumer.poll` gives, without its long naps, and with what comes next on its way meanwhile.
+
+    kafka-python 3.0 looks at what came, then has fetches sent, then looks whether any is on its way; if none is, it
+    sleeps for `retry_backoff_ms`, a tenth of a second. An answer that comes in between is neither; and while the
+    thread that polls was busy, the client's own thread could not take an answer in, so that it does just then. Where
+    there is something to read the nap is a short one; nothing else looks at that setting of the consumer itself.
+
+    Nor does it fetch of any partition until all that it holds of the others is handed over.
+    """
+    readable = consumer.assignment() - consumer.paused()
+    consumer.config["retry_backoff_ms"] = NAP_MS if readable else IDLE_MS
+    came: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(seconds * 1000))
+    fetcher = consumer._fetcher
+    if came and fetcher._completed_fetches and fetcher._fetchable_partitions():
+        fetcher.send_fetches()
+    return came
 
 
 class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]

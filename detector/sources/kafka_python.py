@@ -12,7 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from detector.sources.kafka_consumer import FATAL, commit, connect, generation_of
-from detector.sources.kafka_hooks import Rebalance, free_drained, skip_damaged, take_finished_join
+from detector.sources.kafka_hooks import Rebalance, free_drained, poll, skip_damaged, take_finished_join
 from detector.sources.member import (
     BrokerSilent,
     ConsumerSettings,
@@ -51,7 +51,7 @@ class KafkaPythonMember(GroupMember):
         take_finished_join(self._consumer)
         free_drained(self._consumer)
         try:
-            fetched = self._consumer.poll(timeout_ms=int(timeout * 1000))
+            fetched = poll(self._consumer, timeout)
         except errors.KafkaError as error:
             self._raise_if_fatal(error)
             log.warning("poll_failed", error=str(error))

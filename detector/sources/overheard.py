@@ -11,6 +11,7 @@ from kafka import KafkaConsumer
 from detector import signals
 from detector.signals import Sent
 from detector.sources.follower import Follower
+from detector.sources.kafka_hooks import poll
 
 MOST: Final = 10_000
 
@@ -51,7 +52,7 @@ class Overheard(Follower):
             self._take(consumer)
 
     def _take(self, consumer: KafkaConsumer) -> None:
-        for records in consumer.poll(timeout_ms=500).values():
+        for records in poll(consumer, 0.5).values():
             self.trouble = None
             for record in records:
                 try:

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from detector.sources.alignment import Partition
 from detector.sources.follower import Follower
+from detector.sources.kafka_hooks import poll
 
 COUNT_EVERY: Final = 60.0
 """Seconds after which it is asked again how many partitions the topics of events have."""
@@ -92,7 +93,7 @@ class PeersReader(Follower):
                 self._rewind.clear()
                 consumer.seek_to_beginning(*partitions)
                 left = consumer.end_offsets(partitions)
-            for records in consumer.poll(timeout_ms=100).values():
+            for records in poll(consumer, 0.1).values():
                 for record in records:
                     self._hand_over(record.value or b"")
             left = {p: end for p, end in left.items() if consumer.position(p) < end}

@@ -14,7 +14,7 @@ from deploy.kafka.broker import Broker
 from detector.events import Event
 from detector.produce import produce
 from detector.publishing import key_of
-from tests.bench.stream import days_of
+from tests.bench.stream import DAY, copied, days_of
 from tests.support.kafka import new_topic
 from tests.support.service import Deployment, Running
 
@@ -23,6 +23,9 @@ BYTES: Final = 600
 
 EVERY: Final = 0.2
 """Seconds between two looks at a process's metrics: each costs it a few milliseconds."""
+
+CHECKPOINT: Final = 5.0
+"""Seconds between checkpoints: six times as often as by default, so that each part of a rate has one."""
 
 PATIENCE: Final = 600.0
 _FILLING: Final = "agent-runtime/4.2.1 (linux; x86_64) tools/2026.3 region/eu-north-1 deployment/blue "
@@ -104,6 +107,19 @@ def ground(size: Size) -> Iterator[Ground]:
         file.write_bytes(b"\n".join(messages) + b"\n")
         topic = loaded(broker.bootstrap, messages, size.partitions)
         yield Ground(broker.bootstrap, topic, file, len(messages), size.partitions, folder)
+
+
+def crowded(ground: Ground, companies: int, pace: int) -> Ground:
+    """The first day of so many companies like this one, so many times as fast, in a topic beside it."""
+    events = [msgspec.json.decode(line, type=Event) for line in ground.file.read_bytes().splitlines()]
+    begin = events[0].time.replace(hour=0, minute=0, second=0, microsecond=0)
+    messages = []
+    for event in events:
+        if event.time < begin + DAY:
+            faster = msgspec.structs.replace(event, time=begin + (event.time - begin) / pace)
+            messages += [msgspec.json.encode(copied(faster, copy)) for copy in range(companies)]
+    topic = loaded(ground.bootstrap, messages, ground.partitions)
+    return ground._replace(topic=topic, messages=len(messages))
 
 
 def loaded(bootstrap: str, messages: Sequence[bytes], partitions: int) -> str:

@@ -1,15 +1,11 @@
 """All of it in one process: Kafka, decoding, every detector, alerts, the embedded event store, checkpoints, commits."""
 
 import time
-from typing import Final
 
 import msgspec
 
-from tests.bench.live import Ground, Rate, Sample, deployment, done, rates, watched
+from tests.bench.live import CHECKPOINT, Ground, Rate, Sample, deployment, done, rates, watched
 from tests.support.service import Running, until
-
-CHECKPOINT: Final = 5.0
-"""Seconds between checkpoints: six times as often as by default, so that each part measured has one."""
 
 
 class Pipeline(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from detector import assembly
+from detector import assembly, garbage
 from detector.config import Config
 from detector.detectors.base import Context, Detector, DetectorSettings, Example
 from detector.events import KINDS, Actor, Envelope, Event
@@ -186,6 +186,11 @@ def measure(repetitions: int = 5, principals: int = PRINCIPALS, copies: int = CO
         copies: Companies like it in the larger measurement of hours.
         history: Days that the company was known before, at most seven.
     """
+    with garbage.spared():  # as live
+        return _measure(repetitions, principals, copies, history)
+
+
+def _measure(repetitions: int, principals: int, copies: int, history: int) -> ScoringCosts:
     past = fresh(days_of(principals, 0, history))
     days = [days_of(principals, 7 + day, 1) for day in range(repetitions)]
     plain, _ = new_scoring()

@@ -152,7 +152,11 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "latency": _plain(_latency, latency.table),
     "workers": _plain(
-        lambda run: workers.measure(run.ground, run.size.repetitions, (1, 2) if run.quick else workers.COUNTS),
+        lambda run: (
+            workers.measure(run.ground, run.size.repetitions, (1, 2), 4, 1)
+            if run.quick
+            else workers.measure(run.ground, run.size.repetitions)
+        ),
         workers.table,
     ),
     "peers": Section(

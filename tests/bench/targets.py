@@ -38,9 +38,7 @@ _CAUSES: Final = {
     "reading by": "scoring{most}: the client is a small part of what a message costs",
     "an event with the most": "more of them are at work than are held ready (`scoring.max_ready`), so that "
     "most have to be read out of their rows first: what memory asks for costs this (PROFILE.md)",
-    "two workers": "the same data gave 1.49 before workers exchanged what they know at each hour of event "
-    "time; here hours pass in a fifth of a second each, so that they mostly wait for one another, and the "
-    "broker has its part of the cores",
+    "two workers": "two workers and the broker share two cores, of which one worker has more than one already",
     "files replayed": "scoring{most}, and both stages share one process",
     "memory of": "sums, habits and sequences are Python objects once a principal is read out of its row",
     "memory a principal": "a row is msgpack already: names of endpoints, sums over three half-lives, counts of steps",

@@ -8,86 +8,149 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from statistics import median
+from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.bench.live import EVERY, PATIENCE, Ground, Rate, Sample, deployment, rates
+from tests.bench.live import CHECKPOINT, PATIENCE, Ground, Rate, Sample, crowded, deployment, rates
 from tests.support.service import Running
 
 COUNTS: Final = (1, 2, 4)
+
+COMPANIES: Final = 10
+PACE: Final = 10
+"""The backlog that counts is of so many companies, and so many times as dense: a worker comes through forty million
+messages in an hour, and where an hour holds a thousand nobody needs a second one."""
+
 SHARE: Final = 0.4
 """Of the backlog: enough to tell a rate, and before the first worker comes to its end."""
 
+WARM: Final = 0.1
+"""Of the backlog: the group comes together meanwhile. What comes then is the same for every number of workers."""
+
+ROUNDS: Final = 2
+"""Runs of one and of two workers over the backlog that counts, in turn."""
+
+LOOK: Final = 0.5
+"""Seconds between two looks: each costs every worker a few milliseconds."""
+
 _SCORED: Final = re.compile(r"^detector_events_verdict_total\{.*?\} (\S+)$", re.MULTILINE)
+_CPU: Final = re.compile(r"^process_cpu_seconds_total (\S+)$", re.MULTILINE)
+
+
+class Look(NamedTuple):
+    """At a time (seconds, steady) a worker had done so many messages, and taken so many seconds of a processor."""
+
+    at: float
+    done: float
+    cpu: float
 
 
 class Scaled(msgspec.Struct, frozen=True):
-    """So many workers: messages a second of all of them while all had work, and as a ratio to one."""
+    """So many workers: messages a second of all of them while all had work, and as a ratio to one.
+
+    The middle one of the rates is that of all these messages (of several runs the median), the others are of parts.
+    `cpu` is microseconds a message, of all workers and their threads.
+    """
 
     workers: int
     rate: Rate
     ratio: float
+    cpu: float
 
 
 class Workers(msgspec.Struct, frozen=True):
-    """By number of workers, on so many cores."""
+    """By number of workers, on so many cores. `hourly` is the backlog's messages by each hour of event time."""
 
     messages: int
+    hourly: int
     partitions: int
     cores: int
     scaled: list[Scaled]
 
 
-def measure(ground: Ground, repetitions: int, counts: Sequence[int] = COUNTS) -> Workers:
+def measure(
+    ground: Ground, parts: int, counts: Sequence[int] = COUNTS, companies: int = COMPANIES, rounds: int = ROUNDS
+) -> Workers:
     """Each number of workers over the backlog, from its beginning."""
-    found = {count: Rate.of(_rates(ground, count, repetitions)) for count in counts}
-    one = found[counts[0]].median / counts[0]
-    scaled = [Scaled(count, rate, round(rate.median / one, 2)) for count, rate in found.items()]
-    return Workers(ground.messages, ground.partitions, os.cpu_count() or 1, scaled)
+    ground = crowded(ground, companies, PACE)
+    ran: dict[int, list[tuple[Rate, float]]] = {}
+    for turn, count in enumerate([*[*counts[:2]] * (rounds - 1), *counts]):
+        ran.setdefault(count, []).append(_run(ground, count, parts, f"workers-{turn}"))
+    found = {
+        count: (_together([rate for rate, _ in runs]), median(cpu for _, cpu in runs)) for count, runs in ran.items()
+    }
+    one = found[counts[0]][0].median / counts[0]
+    scaled = [
+        Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)) for count, (rate, cpu) in found.items()
+    ]
+    hourly = round(ground.messages * PACE / 24)
+    return Workers(ground.messages, hourly, ground.partitions, os.cpu_count() or 1, scaled)
 
 
-def _rates(ground: Ground, count: int, repetitions: int) -> list[float]:
-    name = f"workers-{count}"
-    served = deployment(ground, name, events=ground.topic, store={"url": None})
+def _together(runs: Sequence[Rate]) -> Rate:
+    middle = median(run.median for run in runs)
+    return Rate(round(middle, 1), min(run.worst for run in runs), max(run.best for run in runs))
+
+
+def _run(ground: Ground, count: int, parts: int, name: str) -> tuple[Rate, float]:
+    """How fast they were, and the seconds of a processor a message."""
+    state = {"url": f"file://{ground.folder}/{name}/state", "every": CHECKPOINT}
+    served = deployment(ground, name, events=ground.topic, store={"url": None}, state=state)
     listed = served.folder / "targets.json"
     with Running(served, "--workers", str(count), "--targets", str(listed)) as running:
         try:
             looked = _looked(running, listed, SHARE * ground.messages)
         finally:
             running.stop()  # a parent that is killed would leave its workers behind
-    return rates(together(looked), repetitions)
+    samples = together(looked)
+    done = samples[-1].done - samples[0].done
+    skip = max(0.0, (WARM * ground.messages - samples[0].done) / done)
+    of_parts = rates(samples, parts, skip)
+    rate = Rate(round(rates(samples, 1, skip)[0], 1), round(min(of_parts), 1), round(max(of_parts), 1))
+    return rate, _cpu(looked, WARM * ground.messages)
 
 
-def _looked(running: Running, listed: Path, total: float) -> list[list[Sample]]:
+def _cpu(looked: Sequence[Sequence[Look]], warm: float) -> float:
+    """Seconds of a processor a message, from the first look after so many messages on; of all if there was no later."""
+    sums = [(sum(look.done for look in now), sum(look.cpu for look in now)) for now in zip(*looked, strict=True)]
+    *earlier, (done, cpu) = sums
+    before = next((look for look in earlier if look[0] >= warm), (0.0, 0.0))
+    seconds: float = (cpu - before[1]) / (done - before[0])
+    return seconds
+
+
+def _looked(running: Running, listed: Path, total: float) -> list[list[Look]]:
     """How far each worker was, from look to look, until so many messages are done."""
     targets: list[str] = []
-    looked: list[list[Sample]] = []
+    looked: list[list[Look]] = []
     limit = time.monotonic() + PATIENCE
     while sum(samples[-1].done for samples in looked) < total:
         if running.process.poll() is not None or time.monotonic() > limit:
             raise RuntimeError(f"the workers did not come to the end: {running.log[-2000:]}")
-        time.sleep(EVERY)
+        time.sleep(LOOK)
         if not targets and listed.exists():
             targets = [target for one in json.loads(listed.read_text()) for target in one["targets"]]
             looked = [[] for _ in targets]
         for target, samples in zip(targets, looked, strict=True):
-            samples.append(Sample(time.monotonic(), _done(target)))
+            samples.append(Look(time.monotonic(), *_done(target)))
         if not targets:
             looked = []
     return looked
 
 
-def _done(target: str) -> float:
-    """Messages that a worker has scored; none before it listens."""
+def _done(target: str) -> tuple[float, float]:
+    """Messages that a worker has scored, and its processor's seconds; none before it listens."""
     try:
         with urllib.request.urlopen(f"http://{target}/metrics", timeout=10) as answer:
-            return sum(map(float, _SCORED.findall(answer.read().decode())))
+            told = answer.read().decode()
     except urllib.error.URLError:
-        return 0.0
+        return 0.0, 0.0
+    return sum(map(float, _SCORED.findall(told))), sum(map(float, _CPU.findall(told)))
 
 
-def together(looked: Sequence[Sequence[Sample]]) -> list[Sample]:
+def together(looked: Sequence[Sequence[Sample | Look]]) -> list[Sample]:
     """All workers as one, while each had work: none is still starting, none has come to the end of its partitions.
 
     Where there was no such time (a backlog of seconds), from the last look before anything was done.
@@ -110,14 +173,18 @@ def together(looked: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 def table(workers: Workers) -> str:
     """As Markdown."""
+    one = workers.scaled[0]
     lines = [
-        "| workers | messages/s | worst to best | times one |",
-        "| ---: | ---: | ---: | ---: |",
+        "| workers | messages/s | worst to best | times one | µs of CPU a message | times one, had each a core |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
-            f"| {one.workers} | {one.rate.median:,.0f} | {one.rate.worst:,.0f} to {one.rate.best:,.0f} "
-            f"| {one.ratio:.2f} |"
-            for one in workers.scaled
+            f"| {each.workers} | {each.rate.median:,.0f} | {each.rate.worst:,.0f} to {each.rate.best:,.0f} "
+            f"| {each.ratio:.2f} | {each.cpu:.0f} | {each.workers * one.cpu / each.cpu:.2f} |"
+            for each in workers.scaled
         ),
     ]
-    told = f"{workers.messages:,} messages in {workers.partitions} partitions, {workers.cores} cores, no event store."
+    told = (
+        f"{workers.messages:,} messages in {workers.partitions} partitions, {workers.hourly:,} of them in an hour of "
+        f"event time; {workers.cores} cores, with the broker on them; no event store."
+    )
     return "\n".join([*lines, "", told])

@@ -11,7 +11,7 @@ import pytest
 from deploy.kafka.broker import Broker
 from detector.alerts import Alert
 from detector.config_file import load as load_config
-from detector.score_stage import WAITING_MOST
+from detector.score_stage import TURN_MOST
 from detector.sinks.runner import Limits
 from detector.store.client import connect
 from detector.store.migrate import migrate
@@ -30,7 +30,7 @@ EVENTS: Final = "`events_data`"
 ALWAYS: Final = 10**6
 QUEUE: Final = 500
 # A batch is taken while there is room, and may be of all that one turn of scoring let go.
-MOST_QUEUED: Final = QUEUE + WAITING_MOST
+MOST_QUEUED: Final = QUEUE + TURN_MOST
 MOST_GROWTH: Final = 150 << 20
 
 SHORT_QUEUE: Final = msgspec.structs.replace(

@@ -1,5 +1,6 @@
 """A score stage without Kafka: its shell, a source that follows a script, and records for it."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -106,8 +107,12 @@ def stage_of(
     overheard: Overheard | None = None,
     clock: Callable[[], float] = time.monotonic,
     config: Config | None = None,
+    turn_most: int = sys.maxsize,
 ) -> ScoreStage:
-    """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn by default."""
+    """A stage that has its partitions; with a source it can run, and makes a checkpoint at each turn by default.
+
+    It takes all that it is given in one turn, unless told otherwise.
+    """
     config = config or Config()
     source = source or FakeSource([], threading.Event(), [])
     shell = StageShell(
@@ -122,6 +127,7 @@ def stage_of(
     telling = Telling(Ticker(assembly.attention(config)), overheard, clock)
     decoder = decoder or Decoder("native")
     stage = ScoreStage(shell, assembly.scoring(config), decoder, telling, stored)
+    stage.turn_most = turn_most
     if partitions:
         stage.on_assigned(partitions)
     return stage

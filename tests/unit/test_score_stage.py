@@ -15,6 +15,7 @@ from detector.signals import Sent
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
+from detector.stages import POLL_SECONDS
 from detector.ticks import Tick
 from tests.support.events import event, sending
 from tests.support.score_stage import FakeSource, Polled, record, save, stage_of
@@ -57,6 +58,25 @@ def take_all(stage: ScoreStage, logs: Mapping[Partition, list[Record]], seed: in
     for polled, caught_up in fetches(logs, seed):
         batch.extend(stage.take(polled, caught_up))
     return batch
+
+
+def test_a_backlog_is_taken_in_turns_that_end_soon(tmp_path: Path) -> None:
+    log = [record(sending(i, "a"), P0, i) for i in range(7)]
+    stage = stage_of(tmp_path, [P0], turn_most=3)
+    done = []
+    for polled in ({P0: log}, {}, {}):
+        batch = stage.take(polled, {P0})
+        done.append((len(batch.events), stage.positions[P0], stage.poll_seconds))
+    assert done == [(3, 3, 0.0), (3, 6, 0.0), (1, 7, POLL_SECONDS)]
+
+
+def test_turns_of_any_length_find_the_same(tmp_path: Path, logs: dict[Partition, list[Record]]) -> None:
+    whole, by_turns = stage_of(tmp_path / "whole", PARTITIONS), stage_of(tmp_path / "turns", PARTITIONS, turn_most=50)
+    found, batch = whole.take(logs, set(PARTITIONS)).findings, by_turns.take(logs, set(PARTITIONS))
+    while by_turns.poll_seconds == 0.0:
+        batch.extend(by_turns.take({}, set(PARTITIONS)))
+    assert found
+    assert batch.findings == found
 
 
 def test_the_order_of_fetching_changes_nothing(logs: dict[Partition, list[Record]], tmp_path: Path) -> None:
