@@ -1,9 +1,15 @@
 """Which principals are held ready to be used at once, out of all partitions; the others wait packed."""
 
+import gc
 from collections import OrderedDict
-from typing import Protocol
+from typing import Final, Protocol
 
 from detector.principals import PrincipalState
+
+# Python counts what was made less what was freed before it looks for garbage. Where principals of old are freed as fast
+# as others are made, that is nothing, and the young become hundreds of thousands: at last a third of a second in which
+# nothing is scored. So they are looked through each time that so many were put back.
+LOOK_EVERY: Final = 300
 
 
 class Home(Protocol):
@@ -25,6 +31,7 @@ class Ready:
     def __init__(self, most: int) -> None:
         self._most = most
         self._homes: OrderedDict[PrincipalState, Home] = OrderedDict()
+        self._replaced = 0
 
     def __len__(self) -> int:
         return len(self._homes)
@@ -39,6 +46,9 @@ class Ready:
             if len(homes) > self._most:
                 idle, where = homes.popitem(last=False)
                 where.put_back(idle)
+                self._replaced += 1
+                if self._replaced % LOOK_EVERY == 0:
+                    gc.collect(1)
 
     def forget(self, principal: PrincipalState) -> None:
         """A principal is known no more."""

@@ -11,7 +11,7 @@ import msgspec
 from detector.formats import REGISTRY, Decode
 from tests.bench.typical import messages
 
-SECONDS: Final = 0.25
+SECONDS: Final = 0.15
 
 
 class Cost(msgspec.Struct, frozen=True):

@@ -125,7 +125,7 @@ def _latency(run: Run) -> latency.Latencies:
     top = run.found["pipeline"].scored.median
     # As fast as the wind for a second or two of a small backlog is no rate to hold.
     quick = latency.Plan(min(top, 2_000.0), 1.5, 8, (0.5,), (0.0,), (latency.OFTEN,))
-    return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 9.0, 110))
+    return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 7.5, 110))
 
 
 def _backtest(run: Run) -> history.History:

@@ -38,7 +38,8 @@ _CAUSES: Final = {
     "reading by": "scoring{most}: the client is a small part of what a message costs",
     "an event with the most": "more of them are at work than are held ready (`scoring.max_ready`), so that "
     "most have to be read out of their rows first: what memory asks for costs this (PROFILE.md)",
-    "two workers": "two workers and the broker share two cores, of which one worker has more than one already",
+    "two workers": "one worker fills a core by itself (PROFILE.md), and two of them share both cores with the broker; "
+    "what they would come to with a core each stands in their table",
     "files replayed": "scoring{most}, and both stages share one process",
     "memory of": "sums, habits and sequences are Python objects once a principal is read out of its row",
     "memory a principal": "a row is msgpack already: names of endpoints, sums over three half-lives, counts of steps",

@@ -29,8 +29,8 @@ SHARE: Final = 0.4
 WARM: Final = 0.1
 """Of the backlog: the group comes together meanwhile. What comes then is the same for every number of workers."""
 
-ROUNDS: Final = 2
-"""Runs of one and of two workers over the backlog that counts, in turn."""
+ROUNDS: Final = 1
+"""Runs of one and of two workers, in turn."""
 
 LOOK: Final = 0.5
 """Seconds between two looks: each costs every worker a few milliseconds."""

@@ -10,6 +10,8 @@ import pytest
 from detector import garbage
 from detector.detectors.base import sample
 from detector.events import Approval, Content, Destination, Envelope, Event, Named, Permission, Target
+from detector.principals import PrincipalState
+from detector.ready import Ready
 
 
 class Thing:
@@ -60,6 +62,27 @@ def test_cycles_made_since_are_still_found() -> None:
         del thing
         gc.collect()
         assert gone() is None
+
+
+class Shelf:
+    """Keeps nothing of what is put back."""
+
+    def put_back(self, principal: object) -> None:
+        """Let it go."""
+
+
+def test_what_replaces_others_is_looked_through_before_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own count of what is new stays where it is when as much is freed as made."""
+    monkeypatch.setattr("detector.ready.LOOK_EVERY", 50)
+    ready, shelf = Ready(10), Shelf()
+    with garbage.spared():
+        gc.set_threshold(10**9, 10, 1)  # so that nothing else does
+        young = []
+        for number in range(200):
+            ready.use(PrincipalState(f"p-{number}", "agent", "", 0.0), shelf)
+            young.append(len(gc.get_objects(generation=0)))
+    assert max(young) < 1_000
+    assert [young[n] < young[n - 1] for n in (59, 109, 159)] == [True] * 3
 
 
 def test_events_are_nothing_to_look_through() -> None:
