@@ -67,6 +67,7 @@ def by_one(deployment: Deployment, folder: Path) -> dict[str, Finding]:
     config = load(deployment.config)
     shell, telling = stage_of(folder).shell, Telling(Ticker(assembly.attention(config)))
     stage = ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), telling, nothing_stored)
+    stage.turn_most = total
     stage.on_assigned(sorted(logs))
     return {finding.id: finding for finding in stage.take(logs, set(logs)).findings}
 
