@@ -23,7 +23,7 @@ from detector.telling import Telling
 
 log = structlog.get_logger(__name__)
 
-WAITING_MOST: Final = 2000
+WAITING_MOST: Final = 2_000
 
 TURN_MOST: Final = 2_000
 """Messages stepped through before what was found is handed on: while a backlog is read, alerts of it do not wait for

@@ -1,4 +1,4 @@
-"""Where kafka-python 3.0 needs help: damaged records, rebalances, and callbacks that may block.
+"""Where kafka-python 3.0 needs help: damaged records, naps in polls, rebalances, and callbacks that may block.
 
 All reach into its internals (`_fetcher`, `_net`), which is why the dependency is held below 4 and each has
 an integration test of its own.

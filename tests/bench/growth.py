@@ -125,13 +125,9 @@ def _printed(*arguments: str) -> bytes:
     return subprocess.run(command, stdout=subprocess.PIPE, timeout=_SECONDS, check=True).stdout
 
 
+@garbage.spared()
 def hold(folder: str, copies: str) -> Held:
     """Take the principals over, wake them, and score busy hours of some of them; garbage is collected as live."""
-    with garbage.spared():
-        return _hold(folder, copies)
-
-
-def _hold(folder: str, copies: str) -> Held:
     company = msgspec.msgpack.decode((Path(folder) / "company").read_bytes(), type=_Company)
     count = len(company.rows) * int(copies)
     scoring, _ = new_scoring()

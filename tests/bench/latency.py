@@ -168,13 +168,13 @@ def measure(ground: Ground, plan: Plan) -> Latencies:
 def _serving(ground: Ground, name: str, every: float, calls: Calls | None = None) -> Iterator[_Service]:
     """A process that has made its first alert: what is slow once is no latency."""
     name = f"latency-{name}"
-    settings: dict[str, Any] = {"state": {"url": f"file://{ground.folder}/{name}/state", "every": every}}
+    settings: dict[str, Any] = {}
     with ExitStack() as stack:
         if calls is not None:
             folder = ground.folder / "alertmanager"
             folder.mkdir()
             settings["alertmanager"] = {"url": stack.enter_context(running_alertmanager(folder, calls.url)).url}
-        served = deployment(ground, name, **settings)
+        served = deployment(ground, name, every=every, **settings)
         events, alerts = served.topics["events"], served.topics["alerts"]
         running = stack.enter_context(Running(served))
         until(lambda: running.get("/readyz")[0] == 200, running)

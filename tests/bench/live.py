@@ -131,11 +131,16 @@ def loaded(bootstrap: str, messages: Sequence[bytes], partitions: int) -> str:
     return topic
 
 
-def deployment(ground: Ground, name: str, *, events: str | None = None, **settings: Any) -> Deployment:
-    """The service's configuration in a folder of its own, its topics made; it reads `events`, or a new topic."""
+def deployment(
+    ground: Ground, name: str, *, events: str | None = None, every: float = CHECKPOINT, **settings: Any
+) -> Deployment:
+    """The service's configuration in a folder of its own, its topics made; it reads `events`, or a new topic.
+
+    Its checkpoints are so many seconds apart.
+    """
     folder = ground.folder / name
     folder.mkdir()
-    made = Deployment(ground.bootstrap, folder, **settings)
+    made = Deployment(ground.bootstrap, folder, state={"url": f"file://{folder}/state", "every": every}, **settings)
     configured = yaml.safe_load(made.config.read_text())
     del configured["kafka"]["instance_id"]
     if events is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tests.bench.live import CHECKPOINT, Ground, Rate, deployment, done, loaded, rates, watched
+from tests.bench.live import Ground, Rate, deployment, done, loaded, rates, watched
 from tests.support.service import Running
 
 COUNTS: Final = (1, 4, 16)
@@ -47,10 +47,8 @@ def measure(ground: Ground, counts: Sequence[int] = COUNTS) -> Partitions:
 
 
 def _reading(ground: Ground, topic: str, messages: int, count: int, client: str) -> Reading:
-    name = f"{client}-{count}"
-    state = {"url": f"file://{ground.folder}/{name}/state", "every": CHECKPOINT}
     served = deployment(
-        ground._replace(partitions=count), name, events=topic, client=client, store={"url": None}, state=state
+        ground._replace(partitions=count), f"{client}-{count}", events=topic, client=client, store={"url": None}
     )
     with Running(served) as running:
         _ = running.where

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from tests.bench.live import CHECKPOINT, Ground, Rate, Sample, deployment, done, rates, watched
+from tests.bench.live import Ground, Rate, Sample, deployment, done, rates, watched
 from tests.support.service import Running, until
 
 
@@ -31,8 +31,7 @@ def measure(ground: Ground, repetitions: int) -> Pipeline:
     Raises:
         RuntimeError: It ended, it was not done in time, or did not score every message.
     """
-    served = deployment(ground, "pipeline", events=ground.topic, state={
-        "url": f"file://{ground.folder}/pipeline/state", "every": CHECKPOINT})  # fmt: skip
+    served = deployment(ground, "pipeline", events=ground.topic)
     with Running(served) as running:
         _ = running.where
         samples = watched(lambda: done(running), ground.messages, running)

@@ -177,6 +177,7 @@ def new_scoring(*, timed: bool = False) -> tuple[Scoring, list[_Timed]]:
     return scoring, watches
 
 
+@garbage.spared()  # as live
 def measure(repetitions: int = 5, principals: int = PRINCIPALS, copies: int = COPIES, history: int = 3) -> ScoringCosts:
     """Whole days, then busy hours.
 
@@ -186,11 +187,6 @@ def measure(repetitions: int = 5, principals: int = PRINCIPALS, copies: int = CO
         copies: Companies like it in the larger measurement of hours.
         history: Days that the company was known before, at most seven.
     """
-    with garbage.spared():  # as live
-        return _measure(repetitions, principals, copies, history)
-
-
-def _measure(repetitions: int, principals: int, copies: int, history: int) -> ScoringCosts:
     past = fresh(days_of(principals, 0, history))
     days = [days_of(principals, 7 + day, 1) for day in range(repetitions)]
     plain, _ = new_scoring()

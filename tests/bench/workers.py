@@ -8,12 +8,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.bench.live import CHECKPOINT, PATIENCE, Ground, Rate, Sample, crowded, deployment, rates
+from tests.bench.live import PATIENCE, Ground, Rate, Sample, crowded, deployment, rates
 from tests.support.service import Running
 
 COUNTS: Final = (1, 2, 4)
@@ -28,9 +27,6 @@ SHARE: Final = 0.4
 
 WARM: Final = 0.1
 """Of the backlog: the group comes together meanwhile. What comes then is the same for every number of workers."""
-
-ROUNDS: Final = 1
-"""Runs of one and of two workers, in turn."""
 
 LOOK: Final = 0.5
 """Seconds between two looks: each costs every worker a few milliseconds."""
@@ -50,7 +46,7 @@ class Look(NamedTuple):
 class Scaled(msgspec.Struct, frozen=True):
     """So many workers: messages a second of all of them while all had work, and as a ratio to one.
 
-    The middle one of the rates is that of all these messages (of several runs the median), the others are of parts.
+    The middle one of the rates is that of all these messages, the others are of parts.
     `cpu` is microseconds a message, of all workers and their threads.
     """
 
@@ -70,17 +66,10 @@ class Workers(msgspec.Struct, frozen=True):
     scaled: list[Scaled]
 
 
-def measure(
-    ground: Ground, parts: int, counts: Sequence[int] = COUNTS, companies: int = COMPANIES, rounds: int = ROUNDS
-) -> Workers:
+def measure(ground: Ground, parts: int, counts: Sequence[int] = COUNTS, companies: int = COMPANIES) -> Workers:
     """Each number of workers over the backlog, from its beginning."""
     ground = crowded(ground, companies, PACE)
-    ran: dict[int, list[tuple[Rate, float]]] = {}
-    for turn, count in enumerate([*[*counts[:2]] * (rounds - 1), *counts]):
-        ran.setdefault(count, []).append(_run(ground, count, parts, f"workers-{turn}"))
-    found = {
-        count: (_together([rate for rate, _ in runs]), median(cpu for _, cpu in runs)) for count, runs in ran.items()
-    }
+    found = {count: _run(ground, count, parts) for count in counts}
     one = found[counts[0]][0].median / counts[0]
     scaled = [
         Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)) for count, (rate, cpu) in found.items()
@@ -89,15 +78,9 @@ def measure(
     return Workers(ground.messages, hourly, ground.partitions, os.cpu_count() or 1, scaled)
 
 
-def _together(runs: Sequence[Rate]) -> Rate:
-    middle = median(run.median for run in runs)
-    return Rate(round(middle, 1), min(run.worst for run in runs), max(run.best for run in runs))
-
-
-def _run(ground: Ground, count: int, parts: int, name: str) -> tuple[Rate, float]:
+def _run(ground: Ground, count: int, parts: int) -> tuple[Rate, float]:
     """How fast they were, and the seconds of a processor a message."""
-    state = {"url": f"file://{ground.folder}/{name}/state", "every": CHECKPOINT}
-    served = deployment(ground, name, events=ground.topic, store={"url": None}, state=state)
+    served = deployment(ground, f"workers-{count}", events=ground.topic, store={"url": None})
     listed = served.folder / "targets.json"
     with Running(served, "--workers", str(count), "--targets", str(listed)) as running:
         try:

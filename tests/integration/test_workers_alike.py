@@ -12,15 +12,12 @@ from detector import assembly
 from detector.config_file import load
 from detector.events import Event
 from detector.findings import Finding
-from detector.score_stage import ScoreStage
 from detector.signals import Sent, decode
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
-from detector.telling import Telling
-from detector.ticks import Ticker
 from tests.support.clean_replay import record_of
 from tests.support.kafka import drain, publish
-from tests.support.score_stage import nothing_stored, stage_of
+from tests.support.score_stage import stage_of
 from tests.support.service import Deployment, until
 from tests.support.simulator.background import background
 from tests.support.simulator.rhythm import Period
@@ -65,10 +62,7 @@ def by_one(deployment: Deployment, folder: Path) -> dict[str, Finding]:
     for message in drain(deployment.bootstrap, deployment.topics["events"], total):
         logs.setdefault((message.topic, message.partition), []).append(record_of(message))
     config = load(deployment.config)
-    shell, telling = stage_of(folder).shell, Telling(Ticker(assembly.attention(config)))
-    stage = ScoreStage(shell, assembly.scoring(config), assembly.decoder_by_topic(config), telling, nothing_stored)
-    stage.turn_most = total
-    stage.on_assigned(sorted(logs))
+    stage = stage_of(folder, sorted(logs), decoder=assembly.decoder_by_topic(config), config=config)
     return {finding.id: finding for finding in stage.take(logs, set(logs)).findings}
 
 

@@ -12,7 +12,7 @@ import msgspec
 from detector import VERSION, assembly
 from detector.checkpoints import CheckpointStore, Piece
 from detector.config import Config
-from detector.decoding import Decoder
+from detector.decoding import Decoder, DecoderByTopic
 from detector.events import Event
 from detector.formats import REGISTRY as FORMATS
 from detector.metrics import Metrics
@@ -102,7 +102,7 @@ def stage_of(
     *,
     stored: Stored = nothing_stored,
     source: FakeSource | None = None,
-    decoder: Decoder | None = None,
+    decoder: Decoder | DecoderByTopic | None = None,
     every: float = 0.0,
     overheard: Overheard | None = None,
     clock: Callable[[], float] = time.monotonic,
