@@ -208,7 +208,11 @@ class Metrics:
         self.restore_seconds = self._gauge(
             "restore_seconds", "What taking over partitions with their saved state took the last time.", "stage"
         )
-        self.checkpoint_seconds = self._histogram("checkpoint_seconds", "Saving a checkpoint.", _SHORT)
+        self.checkpoint_seconds = self._histogram(
+            "checkpoint_seconds",
+            "From the moment of a checkpoint until it is saved, the waiting for its sinks included.",
+            _SHORT,
+        )
         self.checkpoint_bytes = self._counter("checkpoint_bytes", "Written by checkpoints.")
         self.checkpoint_failures = self._counter("checkpoint_failures", "Checkpoints that could not be written.")
         self.checkpoint_damage = self._counter(

@@ -3,13 +3,38 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from detector.sinks.base import Batch
 from detector.sinks.runner import SinkRunner
 
 LOOK_SECONDS: Final = 0.25
+
+
+class Barrier:
+    """What was put to some runners up to a moment. May be waited for on any thread.
+
+    Args:
+        runners: All of which are to be durable.
+    """
+
+    def __init__(self, runners: Iterable[SinkRunner]) -> None:
+        self._marks = [(runner, runner.mark()) for runner in runners]
+
+    def wait(self, timeout: float, stop: threading.Event | None = None) -> bool:
+        """Wait until all of it is durable, up to `timeout` seconds and not once `stop` is set; whether it is."""
+        deadline = time.monotonic() + timeout
+        for runner, mark in self._marks:
+            while not runner.flush(min(_left(deadline, stop), LOOK_SECONDS), mark):
+                if runner.ended or not _left(deadline, stop):
+                    return False
+        return True
+
+
+def _left(deadline: float, stop: threading.Event | None) -> float:
+    """Seconds; none once `stop` is set."""
+    return 0.0 if stop is not None and stop.is_set() else max(0.0, deadline - time.monotonic())
 
 
 class Outputs:
@@ -47,20 +72,21 @@ class Outputs:
         """Whether a sink failed when it was tried last: it is not worth the while to wait for it."""
         return any(runner.last_error is not None for runner in self._waiting)
 
-    def flush(self, timeout: float, stop: threading.Event | None = None) -> bool:
-        """Wait until all that was put is durable, up to `timeout` seconds and not once `stop` is set; whether it is."""
+    def hand_over(self, timeout: float, stop: threading.Event | None = None) -> bool:
+        """Wait until nothing waits here, up to `timeout` seconds and not once `stop` is set; whether nothing does."""
         deadline = time.monotonic() + timeout
-
-        def left() -> float:
-            return 0.0 if stop is not None and stop.is_set() else max(0.0, deadline - time.monotonic())
-
         while any(self._waiting.values()):
-            if not left():
+            if not _left(deadline, stop):
                 return False
             self.retry()
             time.sleep(0.01)
-        for runner in self._waiting:
-            while not runner.flush(min(left(), LOOK_SECONDS)):
-                if runner.ended or not left():
-                    return False
         return True
+
+    def barrier(self) -> Barrier:
+        """All that was put to the runners so far; what waits here was not."""
+        return Barrier(self._waiting)
+
+    def flush(self, timeout: float, stop: threading.Event | None = None) -> bool:
+        """Wait until all that was put is durable, up to `timeout` seconds and not once `stop` is set; whether it is."""
+        deadline = time.monotonic() + timeout
+        return self.hand_over(timeout, stop) and self.barrier().wait(max(0.0, deadline - time.monotonic()), stop)

@@ -1,4 +1,7 @@
-"""A checkpoint in the making: taken at one moment, encoded bit by bit between events, written by a thread."""
+"""A checkpoint in the making: taken at one moment, encoded bit by bit between events, written by a thread.
+
+It becomes valid only once all that was made before its moment is durable; the thread waits for that, not the stream.
+"""
 
 import gc
 import time
@@ -8,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from detector.checkpoints import CheckpointStore, Piece
+from detector.checkpoints import CheckpointError, CheckpointStore, Piece
 from detector.sources.alignment import Partition
 
 # Rows that are encoded and compressed at once: about 20 ms.
@@ -29,6 +32,10 @@ class Captured(msgspec.Struct, frozen=True):
     rows: Rows | None = None
 
 
+class NotDurable(CheckpointError):  # noqa: N818 - a state of the sinks, not a mistake
+    """A sink did not take in time what was made before the checkpoint's moment."""
+
+
 class Saving:
     """Saves the partitions of one stage together.
 
@@ -38,7 +45,8 @@ class Saving:
         captured: The states.
         whole: Which of them are whole states, and not changes of the one before.
         generation: Of the consumer group.
-        background: Runs the writing; none: it is done at once, in `go_on`.
+        durable: Waits until what the states stand for is durable; whether it is.
+        background: Runs the waiting and the writing; none: they are done at once, in `go_on`.
     """
 
     def __init__(
@@ -49,11 +57,14 @@ class Saving:
         *,
         whole: set[Partition],
         generation: int,
+        durable: Callable[[], bool],
         background: Executor | None,
     ) -> None:
         self.marks = dict(marks)
         self.began_at = time.perf_counter()
         self._store, self._generation, self._background = store, generation, background
+        self._durable = durable
+        self._waits = True
         self._pieces = {p: Piece(taken.head, whole=p in whole) for p, taken in captured.items()}
         self._rows = {p: taken.rows for p, taken in captured.items() if taken.rows is not None}
         self._written: Future[int] | None = None
@@ -63,9 +74,14 @@ class Saving:
         """Whether there is something to do in this thread."""
         return bool(self._rows)
 
+    @property
+    def waits(self) -> bool:
+        """Whether all is encoded and nothing is written yet, for want of what must be durable before."""
+        return self._waits and not self._rows
+
     def forget(self, partition: Partition) -> None:
         """Don't save a partition, unless it is being written already."""
-        if self._written is None:
+        if self._waits:
             self.marks.pop(partition, None)
             self._pieces.pop(partition, None)
             self._rows.pop(partition, None)
@@ -97,10 +113,17 @@ class Saving:
     def _write(self) -> Future[int]:
         drafts = {p: (self.marks[p][0], piece) for p, piece in self._pieces.items()}
         if self._background is not None:
-            return self._background.submit(self._store.save, drafts, self._generation)
+            return self._background.submit(self._save, drafts)
         written: Future[int] = Future()
-        _fulfil(written, lambda: self._store.save(drafts, self._generation))
+        _fulfil(written, lambda: self._save(drafts))
         return written
+
+    def _save(self, drafts: Mapping[Partition, tuple[int, Piece]]) -> int:
+        if not self._durable():
+            self._store.start_over(drafts)
+            raise NotDurable("a sink is not durable yet")
+        self._waits = False
+        return self._store.save({p: draft for p, draft in drafts.items() if p in self.marks}, self._generation)
 
     @property
     def done(self) -> bool:
@@ -120,6 +143,7 @@ class Saving:
         """The bytes that were written, when it is `done`.
 
         Raises:
+            NotDurable: It was not to be written yet.
             CheckpointError: It could not be written.
         """
         assert self._written is not None  # noqa: S101 - it is done

@@ -24,6 +24,7 @@ from detector.config_digests import ModelWatch
 from detector.config_watch import FileWatch
 from detector.correlate_stage import CorrelateStage
 from detector.detectors import REGISTRY as DETECTORS
+from detector.ending import Fuse
 from detector.event_store import EventStore, EventStoreSink, Stored, opened
 from detector.feedback import Feedback
 from detector.formats import REGISTRY as FORMATS
@@ -59,6 +60,9 @@ CORRELATE_ROOM: Final = 10_000
 PEERS_SECONDS: Final = 1.0
 
 OVERDUE: Final = 1
+
+# After the moment at which what hangs is named and left: whoever hangs may hold the locks that this takes.
+FUSE_SECONDS: Final = 2.0
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +122,7 @@ class Service:
         self._client = client_settings(config.kafka)
         self._reading = reading(config.kafka)
         self._stop = threading.Event()
+        self._fuse = Fuse(patience.shutdown + FUSE_SECONDS)
         self._failure: BaseException | None = None
         self._adjustments = Adjustments()
         self._reader: AdjustmentsReader | None = None
@@ -158,7 +163,7 @@ class Service:
             OSError: The metrics' address is taken.
         """
         taken = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: lambda _: self._reloads.ask()}
-        with Signals(taken), self._monitoring() as monitoring:
+        with self._fuse, Signals(taken), self._monitoring() as monitoring:
             log.info("service_started", stages=self._names, metrics=monitoring.where, pid=os.getpid())
             for mute in expired(self._config.mutes, datetime.now(UTC)):
                 log.warning("mute_expired", mute=mute.name, owner=mute.owner, expired=mute.expires.isoformat())
@@ -218,10 +223,14 @@ class Service:
             log.error("stage_failed", stage=stage.name, why=f"{type(error).__name__}: {error}")  # noqa: TRY400
             self._failure = error
         finally:
-            self._stop.set()
+            self._halt()
+
+    def _halt(self) -> None:
+        self._fuse.light()
+        self._stop.set()
 
     def _end(self, number: int) -> None:
-        self._stop.set()
+        self._halt()
         log.info("stopping", signal=signal.Signals(number).name)
 
     @contextmanager

@@ -15,7 +15,7 @@ from detector.commits import Commits
 from detector.errands import Errands
 from detector.metrics import Metrics
 from detector.outputs import Outputs
-from detector.saving import Captured, Saving
+from detector.saving import Captured, NotDurable, Saving
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
@@ -24,7 +24,8 @@ from detector.sources.kafka import KafkaSource, PartitionListener
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS: Final = 0.1
-FLUSH_SECONDS: Final = 5.0
+HAND_OVER_SECONDS: Final = 5.0
+DURABLE_SECONDS: Final = 30.0
 LAST_FLUSH_SECONDS: Final = 3.0
 LAG_EVERY: Final = 5.0
 SILENT_SECONDS: Final = 15.0
@@ -57,8 +58,9 @@ class StageShell(msgspec.Struct, frozen=True):
 class Stage(ABC):
     """A loop around one Kafka source.
 
-    Order at a checkpoint: sinks durable, then state with its offsets, then the commit to Kafka. The saved
-    offset is the one that counts; Kafka's is for those who watch the lag.
+    Order at a checkpoint: sinks durable, then state with its offsets, then the commit to Kafka. The state is taken
+    first, and the stream goes on while the sinks are waited for. The saved offset is the one that counts; Kafka's is
+    for those who watch the lag.
     """
 
     name: ClassVar[str]
@@ -141,7 +143,7 @@ class Stage(ABC):
             self._go_on_saving()
         elif now >= self._checkpoint_due:
             self._checkpoint_due = now + self.shell.every
-            self._checkpoint(list(self.positions), 0.0 if self.shell.outputs.troubled else FLUSH_SECONDS)
+            self._checkpoint(list(self.positions), 0.0 if self.shell.outputs.troubled else None)
         if now >= self._lag_due:
             self._lag_due = now + LAG_EVERY
             self.shell.metrics.set_lag(self.name, source.lag())
@@ -153,8 +155,11 @@ class Stage(ABC):
         source.resume([partition for partition in self._paused if partition not in full])
         self._paused = full
 
-    def _checkpoint(self, partitions: Sequence[Partition], timeout: float) -> None:
-        """Begin to save what moved since the last time, unless a sink can't be made durable in `timeout` seconds."""
+    def _checkpoint(self, partitions: Sequence[Partition], flush: float | None = None) -> None:
+        """Begin to save what moved since the last time, unless the sinks can't be made durable in `flush` seconds.
+
+        Without a time it is only begun: the sinks may become durable while it is encoded, and after.
+        """
         marks = {p: (self.positions[p], self.epoch) for p in partitions}
         moved = [p for p, mark in marks.items() if mark != self._saved.get(p)]
         if self._overdue is not None and not self._overdue.done:
@@ -165,8 +170,10 @@ class Stage(ABC):
             if self._source is not None:
                 self._commits.tell(self._source, {})
             return
+        outputs = self.shell.outputs
         # Told to end meanwhile, a stage gives this up: it makes one more before it ends.
-        if not self.shell.outputs.flush(timeout, None if self.shell.stop.is_set() else self.shell.stop):
+        stop = None if self.shell.stop.is_set() else self.shell.stop
+        if not (outputs.hand_over(HAND_OVER_SECONDS, stop) if flush is None else outputs.flush(flush, stop)):
             log.warning("checkpoint_put_off", stage=self.name, why="a sink is not durable yet")
             return
         assert self._source is not None  # noqa: S101 - a checkpoint is made by a running stage
@@ -174,12 +181,14 @@ class Stage(ABC):
             return
         began, store = time.perf_counter(), self.shell.checkpoints
         whole = {p for p in moved if not self.increments or store.wants_whole(p)}
+        barrier = outputs.barrier()
         self._saving = Saving(
             store,
             {p: marks[p] for p in moved},
             {p: self.capture(p, whole=p in whole) for p in moved},
             whole=whole,
             generation=self._source.generation(),
+            durable=lambda: barrier.wait(DURABLE_SECONDS),
             background=self.shell.background,
         )
         self._busy = time.perf_counter() - began
@@ -216,6 +225,9 @@ class Stage(ABC):
             return
         try:
             metrics.checkpoint_bytes.inc(saving.result())
+        except NotDurable as error:
+            log.warning("checkpoint_put_off", stage=self.name, why=str(error))
+            return
         except CheckpointError as error:
             if isinstance(error, CheckpointFenced) and error.partition in self.positions:
                 raise
@@ -259,11 +271,12 @@ class Stage(ABC):
         """Save, commit, forget; after a failure only forget."""
         if not self._failed:
             until = time.monotonic() + self.shell.grace
-            self._finish_saving(self.shell.grace)
+            # Told to end, one waits less for the sinks: what is not durable soon is hardly worth more.
+            waits = self._saving is not None and self._saving.waits
+            flush = LAST_FLUSH_SECONDS if self.shell.stop.is_set() else self.shell.grace
+            self._finish_saving(min(flush, self.shell.grace) if waits else self.shell.grace)
             left = max(0.0, until - time.monotonic())
-            if self.shell.stop.is_set():  # a sink that was not durable so far is hardly worth more
-                left = min(left, LAST_FLUSH_SECONDS)
-            self._checkpoint([p for p in partitions if p in self.positions], left)
+            self._checkpoint([p for p in partitions if p in self.positions], min(left, flush))
             self._finish_saving(until - time.monotonic())
         self.on_lost(partitions)
 

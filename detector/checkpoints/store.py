@@ -7,7 +7,7 @@ a manifest, as by a crash.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -204,8 +204,7 @@ class CheckpointStore:
             for draft in drafts:
                 self._make_valid(draft, together, written)
         except (OSError, CheckpointError) as error:
-            for tenure in filter(None, tenures.values()):
-                tenure.pieces = []
+            _start_over(tenures.values())
             self._take_back(written)
             if isinstance(error, CheckpointError):
                 raise
@@ -213,6 +212,10 @@ class CheckpointStore:
         for draft in drafts:
             self._tidy(draft)
         return sum(draft.manifest.pieces[-1].size for draft in drafts)
+
+    def start_over(self, partitions: Iterable[Partition]) -> None:
+        """Ask for a whole state next: changes were given away that are in no piece."""
+        _start_over(self._tenures.get(partition) for partition in partitions)
 
     def _take_back(self, written: Sequence[str]) -> None:
         """Remove what a try left that failed, the last file first, so that no piece goes before its manifest."""
@@ -278,6 +281,11 @@ class CheckpointStore:
                     self._files.remove(f"{folder}/{name}")
         except (OSError, msgspec.DecodeError, CheckpointError) as error:
             log.warning("checkpoint_not_tidied", folder=self._files.where(folder), why=str(error))
+
+
+def _start_over(tenures: Iterable[Tenure | None]) -> None:
+    for tenure in filter(None, tenures):
+        tenure.pieces = []
 
 
 def _folder(topic: str, partition: int) -> str:

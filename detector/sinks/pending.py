@@ -47,9 +47,9 @@ class Pending:
         self.put_count += len(batch)
         return True
 
-    def hurry(self) -> None:
-        """Don't linger over anything put before now."""
-        self._hurried = self.put_count
+    def hurry(self, count: int) -> None:
+        """Don't linger over the first so many items that were ever put."""
+        self._hurried = max(self._hurried, count)
 
     def due_in(self, now: float) -> float | None:
         """Seconds until `take` should be called: 0 for now, None while there is nothing to take."""

@@ -123,15 +123,20 @@ class SinkRunner:
                 self._changed.notify_all()
             return taken
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until everything put before is durable (or refused for good).
+    def mark(self) -> int:
+        """A name for everything put before now, for `flush`."""
+        with self._changed:
+            return self._pending.put_count
+
+    def flush(self, timeout: float, mark: int | None = None) -> bool:
+        """Wait until everything put before now, or before a `mark`, is durable (or refused for good).
 
         Returns:
             False when `timeout` seconds passed, or the thread ended, before that.
         """
         with self._changed:
-            goal = self._pending.put_count
-            self._pending.hurry()
+            goal = self._pending.put_count if mark is None else mark
+            self._pending.hurry(goal)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._settled(goal) or self._stop.is_set(), timeout)
             return self._settled(goal)

@@ -82,6 +82,7 @@ def save(kept: CheckpointStore, scoring: Scoring, *, whole: bool) -> float:
             {PARTITION: captured},
             whole={PARTITION} if whole else set(),
             generation=0,
+            durable=lambda: True,
             background=background,
         )
         at_once, pauses = time.perf_counter() - began, []

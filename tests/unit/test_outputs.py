@@ -22,6 +22,7 @@ class FakeRunner:
         self.last_error: str | None = None
         self.taken: list[str] = []
         self.flushed: list[float] = []
+        self.marks: list[int] = []
 
     def put(self, batch: Batch) -> bool:
         """Take it, or say no."""
@@ -31,9 +32,14 @@ class FakeRunner:
         self.taken += [finding.id for finding in batch.findings]
         return True
 
-    def flush(self, timeout: float) -> bool:
+    def mark(self) -> int:
+        """So many batches, all that it took."""
+        return len(self.taken)
+
+    def flush(self, timeout: float, mark: int) -> bool:
         """What it was told to say."""
         self.flushed.append(timeout)
+        self.marks.append(mark)
         return self.durable
 
 
@@ -120,9 +126,9 @@ def test_a_flush_is_given_up_once_there_is_something_else_to_do() -> None:
     stop = threading.Event()
 
     class Stopping(FakeRunner):
-        def flush(self, timeout: float) -> bool:
+        def flush(self, timeout: float, mark: int) -> bool:
             stop.set()
-            return super().flush(timeout)
+            return super().flush(timeout, mark)
 
     slow = Stopping(durable=False)
     assert not outputs_of(slow).flush(3600.0, stop)
@@ -150,3 +156,25 @@ def test_a_flush_fails_while_something_waits_for_room() -> None:
     blocked.room = 1
     assert outputs.flush(0.05)
     assert blocked.taken == ["f-1"]
+
+
+def test_a_barrier_stands_where_it_was_made() -> None:
+    runners = FakeRunner(), FakeRunner(durable=False)
+    outputs = outputs_of(*runners)
+    put(outputs, 1, 2)
+    barrier = outputs.barrier()
+    put(outputs, 3)
+    assert not barrier.wait(0.05)
+    runners[1].durable = True
+    assert barrier.wait(0.05)
+    assert {mark for runner in runners for mark in runner.marks} == {2}
+
+
+def test_handing_over_waits_for_room_and_not_for_what_is_durable() -> None:
+    full, slow = FakeRunner(0), FakeRunner(durable=False)
+    outputs = outputs_of(full, slow)
+    put(outputs, 1)
+    assert not outputs.hand_over(0.05)
+    full.room = 1
+    assert outputs.hand_over(0.05)
+    assert (full.taken, slow.flushed) == (["f-1"], [])

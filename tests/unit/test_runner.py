@@ -82,6 +82,24 @@ def test_a_sink_may_linger_for_a_time_of_its_own() -> None:
     assert [numbers(items) for items in sink.tries] == [[1, 2, 3]]
 
 
+def test_a_flush_up_to_a_mark_hurries_and_waits_for_nothing_that_came_after_it() -> None:
+    sink = ScriptedSink()
+    sink.linger = 3600.0
+    runner = SinkRunner(sink, Limits(max_batch=2))
+    runner.put(findings(1))
+    mark = runner.mark()
+    runner.start()
+    assert runner.flush(LONG, mark)
+    runner.put(findings(2))
+    assert runner.flush(0.0, mark)
+    assert not runner.flush(0.0, mark + 1), "but it is asked for by now"
+    assert runner.flush(LONG, mark + 1)
+    runner.put(findings(3))
+    assert runner.flush(0.0, mark)
+    assert [numbers(items) for items in sink.tries] == [[1], [2]]
+    assert runner.close(LONG)
+
+
 def test_joining_leaves_the_batches_of_the_caller_alone() -> None:
     first, second = findings(1), findings(2)
     runner = SinkRunner(ScriptedSink(), AT_ONCE)
