@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 WAITING_MOST: Final = 2_000
 
+AHEAD_MOST: Final = 8_000
+"""Messages of a partition that may wait while other workers are waited for: to read and to decode needs nobody."""
+
 TURN_MOST: Final = 2_000
 """Messages stepped through before what was found is handed on: while a backlog is read, alerts of it do not wait for
 more than a part of a second's work, nor do the end of the process or a checkpoint."""
@@ -245,7 +248,8 @@ class ScoreStage(Stage):
 
     def full(self) -> list[Partition]:
         """Partitions with more queued than is worth having in memory."""
-        return self._aligner.full(WAITING_MOST)
+        waiting = self._peers is not None and self._peers.waiting
+        return self._aligner.full(AHEAD_MOST if waiting else WAITING_MOST)
 
     def open(self, partition: Partition, parts: Sequence[Part]) -> None:
         """Restore scoring, and what was told."""

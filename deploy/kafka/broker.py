@@ -196,8 +196,9 @@ class Broker:
 
     def _java(self, java: str, main: str, *args: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-        heap = [f"-Xms{self._heap}", f"-Xmx{self._heap}"]
-        return [java, *heap, "-Djava.awt.headless=true", logging, "-cp", f"{self._libs}/*", main, *args]
+        # It lives for minutes: the second compiler would take more of the processor than it saves in that time.
+        jvm = [f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:TieredStopAtLevel=1"]
+        return [java, *jvm, "-Djava.awt.headless=true", logging, "-cp", f"{self._libs}/*", main, *args]
 
     def _format(self, java: str) -> None:
         if (self._log_dir / "meta.properties").exists():

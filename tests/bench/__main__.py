@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, nargs="?", const=results.FOLDER, metavar="FOLDER",
                         help=f"write {results.PAGE} and {results.CHART} there (default: here)")  # fmt: skip
     chosen = parser.parse_args()
+    for folder in filter(None, (chosen.results, chosen.json and chosen.json.parent)):
+        folder.mkdir(parents=True, exist_ok=True)  # before a quarter of an hour's work, not after it
     with Run(quick=chosen.quick, repetitions=chosen.repetitions, million=chosen.million) as run:
         for name in chosen.only:
             began = time.monotonic()

@@ -152,11 +152,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "latency": _plain(_latency, latency.table),
     "workers": _plain(
-        lambda run: (
-            workers.measure(run.ground, run.size.repetitions, (1, 2), 4)
-            if run.quick
-            else workers.measure(run.ground, run.size.repetitions)
-        ),
+        lambda run: workers.measure(run.ground, (1, 2), 1, 4) if run.quick else workers.measure(run.ground),
         workers.table,
     ),
     "peers": Section(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import statistics
 import time
 import urllib.error
 import urllib.request
@@ -17,13 +18,16 @@ from tests.support.service import Running
 
 COUNTS: Final = (1, 2, 4)
 
-COMPANIES: Final = 10
+COMPANIES: Final = 7
 PACE: Final = 10
 """The backlog that counts is of so many companies, and so many times as dense: a worker comes through forty million
 messages in an hour, and where an hour holds a thousand nobody needs a second one."""
 
 SHARE: Final = 0.4
 """Of the backlog: enough to tell a rate, and before the first worker comes to its end."""
+
+ROUNDS: Final = 3
+"""Each number of workers in its turn, so often: what else the machine has to do changes within a minute."""
 
 WARM: Final = 0.1
 """Of the backlog: the group comes together meanwhile. What comes then is the same for every number of workers."""
@@ -43,11 +47,17 @@ class Look(NamedTuple):
     cpu: float
 
 
-class Scaled(msgspec.Struct, frozen=True):
-    """So many workers: messages a second of all of them while all had work, and as a ratio to one.
+class Ran(NamedTuple):
+    """What came of one run: messages a second, and seconds of a processor a message."""
 
-    The middle one of the rates is that of all these messages, the others are of parts.
-    `cpu` is microseconds a message, of all workers and their threads.
+    rate: float
+    cpu: float
+
+
+class Scaled(msgspec.Struct, frozen=True):
+    """So many workers: messages a second of all of them while all had work, over the rounds, and as a ratio to one.
+
+    `cpu` is microseconds a message, of all workers and their threads: the median of the rounds.
     """
 
     workers: int
@@ -63,24 +73,32 @@ class Workers(msgspec.Struct, frozen=True):
     hourly: int
     partitions: int
     cores: int
+    rounds: int
     scaled: list[Scaled]
 
 
-def measure(ground: Ground, parts: int, counts: Sequence[int] = COUNTS, companies: int = COMPANIES) -> Workers:
-    """Each number of workers over the backlog, from its beginning."""
-    ground = crowded(ground, companies, PACE)
-    found = {count: _run(ground, count, parts) for count in counts}
-    one = found[counts[0]][0].median / counts[0]
-    scaled = [
-        Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)) for count, (rate, cpu) in found.items()
-    ]
+def measure(
+    ground: Ground, counts: Sequence[int] = COUNTS, rounds: int = ROUNDS, companies: int = COMPANIES
+) -> Workers:
+    """Each number of workers over the backlog, from its beginning, in turn; more of them than cores only once."""
+    ground, cores = crowded(ground, companies, PACE), os.cpu_count() or 1
+    runs: dict[int, list[Ran]] = {count: [] for count in counts}
+    for turn in range(rounds):
+        for count in counts:
+            if not turn or count <= cores:
+                runs[count].append(_run(ground, count, turn))
+    scaled: list[Scaled] = []
+    for count, found in runs.items():
+        rate = Rate.of([run.rate for run in found])
+        cpu = statistics.median(run.cpu for run in found)
+        one = scaled[0].rate.median if scaled else rate.median
+        scaled.append(Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)))
     hourly = round(ground.messages * PACE / 24)
-    return Workers(ground.messages, hourly, ground.partitions, os.cpu_count() or 1, scaled)
+    return Workers(ground.messages, hourly, ground.partitions, cores, rounds, scaled)
 
 
-def _run(ground: Ground, count: int, parts: int) -> tuple[Rate, float]:
-    """How fast they were, and the seconds of a processor a message."""
-    served = deployment(ground, f"workers-{count}", events=ground.topic, store={"url": None})
+def _run(ground: Ground, count: int, turn: int) -> Ran:
+    served = deployment(ground, f"workers-{count}-{turn}", events=ground.topic, store={"url": None})
     listed = served.folder / "targets.json"
     with Running(served, "--workers", str(count), "--targets", str(listed)) as running:
         try:
@@ -90,9 +108,7 @@ def _run(ground: Ground, count: int, parts: int) -> tuple[Rate, float]:
     samples = together(looked)
     done = samples[-1].done - samples[0].done
     skip = max(0.0, (WARM * ground.messages - samples[0].done) / done)
-    of_parts = rates(samples, parts, skip)
-    rate = Rate(round(rates(samples, 1, skip)[0], 1), round(min(of_parts), 1), round(max(of_parts), 1))
-    return rate, _cpu(looked, WARM * ground.messages)
+    return Ran(rates(samples, 1, skip)[0], _cpu(looked, WARM * ground.messages))
 
 
 def _cpu(looked: Sequence[Sequence[Look]], warm: float) -> float:
@@ -168,6 +184,7 @@ def table(workers: Workers) -> str:
     ]
     told = (
         f"{workers.messages:,} messages in {workers.partitions} partitions, {workers.hourly:,} of them in an hour of "
-        f"event time; {workers.cores} cores, with the broker on them; no event store."
+        f"event time; {workers.cores} cores, with the broker on them; no event store. Medians of {workers.rounds} "
+        "rounds, in turn; more workers than cores ran once."
     )
     return "\n".join([*lines, "", told])

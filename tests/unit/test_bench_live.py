@@ -97,7 +97,7 @@ def test_the_tables_tell_ratios() -> None:
     pipe = Pipeline(1000, RATE, 80.0, 120.0, 300.0, 4, 7)
     assert "| of bare `poll()` | 50.0% |" in pipeline_table(pipe, Rate(200.0, 1.0, 2.0))
     assert "bare" not in pipeline_table(pipe)
-    told = workers_table(Workers(960, 400, 12, 2, [Scaled(1, RATE, 1.0, 60.0), Scaled(2, RATE, 1.75, 75.0)]))
+    told = workers_table(Workers(960, 400, 12, 2, 3, [Scaled(1, RATE, 1.0, 60.0), Scaled(2, RATE, 1.75, 75.0)]))
     assert told.splitlines()[3] == "| 2 | 100 | 90 to 110 | 1.75 | 75 | 1.60 |"
 
 

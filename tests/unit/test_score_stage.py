@@ -4,13 +4,16 @@ import random
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
 
 from detector.checkpoints import Checkpoint, CheckpointStore
 from detector.decoding import Decoder
-from detector.score_stage import WAITING_MOST, ScoreStage
+from detector.peers_topic import PeersTopic
+from detector.score_stage import AHEAD_MOST, WAITING_MOST, ScoreStage
 from detector.signals import Sent
 from detector.sinks.base import Batch
 from detector.sources.alignment import Partition
@@ -221,6 +224,16 @@ def test_a_partition_with_much_waiting_is_full(tmp_path: Path) -> None:
     stage.take({P0: bad[:-1]}, set())
     assert stage.full() == []
     stage.take({P0: bad[-1:]}, set())
+    assert stage.full() == [P0]
+
+
+def test_while_other_workers_are_waited_for_it_reads_ahead(tmp_path: Path) -> None:
+    stage = stage_of(tmp_path, [P0, P1])
+    bad = [record(b"no", P0, offset) for offset in range(AHEAD_MOST)]
+    stage.take({P0: bad[:-1]}, set())
+    stage._peers = cast("PeersTopic", SimpleNamespace(waiting=True))
+    assert stage.full() == []
+    stage._peers = cast("PeersTopic", SimpleNamespace(waiting=False))
     assert stage.full() == [P0]
 
 
