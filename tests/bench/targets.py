@@ -40,6 +40,8 @@ _CAUSES: Final = {
     "most have to be read out of their rows first: what memory asks for costs this (PROFILE.md)",
     "two workers": "one worker fills a core by itself (PROFILE.md), and two of them share both cores with the broker; "
     "what they would come to with a core each stands in their table",
+    "a configuration of a backtest": "they are played at the same time, and on cores that others use, too, they take "
+    "caches and turns from each other; by itself the section came to 1.15 to 1.26 (PROFILE.md)",
     "files replayed": "scoring{most}, and both stages share one process",
     "memory of": "sums, habits and sequences are Python objects once a principal is read out of its row",
     "memory a principal": "a row is msgpack already: names of endpoints, sums over three half-lives, counts of steps",
