@@ -31,18 +31,18 @@ from detector.formats import REGISTRY as FORMATS
 from detector.kafka_settings import client_settings, reading
 from detector.metrics import Metrics
 from detector.monitoring import RELOAD_PATH, MonitoringServer, server_context
-from detector.ordering import WAIT
 from detector.os_signals import Signals
 from detector.outputs import Outputs
+from detector.patience import PATIENT, Patience
 from detector.peers_topic import PeersTopic
-from detector.reloading import LOOK_SECONDS, STATUS, Reloader, ReloadLoop
+from detector.reloading import STATUS, Reloader, ReloadLoop
 from detector.score_stage import ScoreStage
 from detector.sinks.alertmanager import AlertmanagerSink
 from detector.sinks.base import Batch, Sink
 from detector.sinks.refusals import ToRejects
-from detector.sinks.runner import DEFAULT_LIMITS, Limits, SinkRunner, ignore_refused
+from detector.sinks.runner import SinkRunner, ignore_refused
 from detector.sources.adjustments import AdjustmentsReader
-from detector.sources.kafka import ConsumerSettings, KafkaSource, PartitionListener
+from detector.sources.kafka import KafkaSource, PartitionListener
 from detector.sources.overheard import Overheard
 from detector.stages import Stage, StageShell
 from detector.suppressions import expired
@@ -63,35 +63,6 @@ OVERDUE: Final = 1
 
 # After the moment at which what hangs is named and left: whoever hangs may hold the locks that this takes.
 FUSE_SECONDS: Final = 2.0
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the service waits for what, in seconds; tests are less patient.
-
-    `consumer` and `limits` are those of the consumers and of the sinks' queues. `shutdown` is the time from a
-    signal to the end of the process, whatever hangs: less than the 30 s that Kubernetes gives it. `grace` is the
-    part of it in which partitions that are given up wait for the sinks, `closing` that which the sinks have after the
-    stages: what they don't write then, the next process makes again. A loop that has not come round for `stuck` is
-    told to `/healthz`; a restore takes part of that, and `state` is what each file of it may take. The event store may
-    take `store` to open before the service begins without it, or to tell what it holds; what `verdicts` on alerts
-    changed may take as long to read as it says. The configuration's files are looked at every `look`. Findings
-    wait for workers that are silent, or late, for `order`.
-    """
-
-    consumer: ConsumerSettings = ConsumerSettings()
-    limits: Limits = DEFAULT_LIMITS
-    shutdown: float = 25.0
-    grace: float = 10.0
-    closing: float = 3.0
-    stuck: float = 120.0
-    state: float = 60.0
-    store: float = 10.0
-    verdicts: float = 10.0
-    look: float = LOOK_SECONDS
-    order: float = WAIT
-
-
-PATIENT: Final = Patience()
 
 
 class Service:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.kafka.broker import Broker
-from detector.service import Patience
+from detector.patience import Patience
 from tests.support.clean_replay import assert_clean
 from tests.support.clickhouse_front import ClickHouseFront
 from tests.support.kafka import publish

@@ -15,7 +15,8 @@ from detector.cli.common import FAILED, KNOWN
 from detector.config_file import load
 from detector.ending import ends_soon_after
 from detector.logs import log_to_stderr
-from detector.service import Patience, Service
+from detector.patience import Patience
+from detector.service import Service
 from tests.support import hanging_files
 
 

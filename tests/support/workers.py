@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from detector.service import Patience
+from detector.patience import Patience
 from detector.sinks.delivery import Backoff
 from detector.sinks.runner import Limits
 from detector.sources.kafka import ConsumerSettings

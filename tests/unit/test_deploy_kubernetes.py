@@ -12,7 +12,7 @@ import yaml
 from deploy.kubernetes import rules
 from detector import VERSION, config_file
 from detector.checkpoints.manifest import FORMAT_VERSION
-from detector.service import Patience
+from detector.patience import Patience
 from tests.support.deployed import ROOT
 from tests.support.linters import lint
 
