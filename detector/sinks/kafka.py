@@ -1,5 +1,6 @@
 """Signals (findings, ticks, verdicts), alerts, adjustments and rejects to Kafka topics."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,9 @@ from detector.feedback import Adjustment
 from detector.kafka_open import close_producer, open_client
 from detector.signals import Signal
 from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused, SinkUnavailable
+
+# After the time in which the producer should have given a message up, and did not.
+LATE_SECONDS: Final = 5.0
 
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
@@ -123,19 +127,14 @@ class KafkaSink(Sink):
                 sent.append((item, producer.send(**message._asdict())))
             except _TOO_LARGE as why:
                 refused.append(Refused(item, str(why)))
-        failures = [failure for _, future in sent if (failure := self._failure(future)) is not None]
+        # One time for all of them: kafka-python can lose a whole batch when a broker goes away, and never tells.
+        until = time.monotonic() + self._timeout + LATE_SECONDS
+        failures = [failure for _, future in sent if (failure := _failure(future, until)) is not None]
         if any(isinstance(failure, _TOO_LARGE) for failure in failures):
             return refused + self._too_large_for_topic(sent[0][0], len(sent))
         if failures:
             raise failures[0]
         return refused
-
-    def _failure(self, future: Future) -> errors.KafkaError | None:
-        try:
-            future.get(2 * self._timeout)
-        except errors.KafkaError as error:
-            return error
-        return None
 
     def _too_large_for_topic(self, first: Item, sent: int) -> list[Refused]:
         """What is said of a message that the broker finds too large: it fails everything around it too."""
@@ -163,6 +162,14 @@ class KafkaSink(Sink):
         producer, self._producer = self._producer, None
         if producer is not None:
             close_producer(producer, 1.0)
+
+
+def _failure(future: Future, until: float) -> errors.KafkaError | None:
+    try:
+        future.get(max(0.0, until - time.monotonic()))
+    except errors.KafkaError as error:
+        return error
+    return None
 
 
 def _reject(topic: str, item: Rejected) -> Message:
