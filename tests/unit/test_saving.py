@@ -1,31 +1,20 @@
 """Checkpoints while the stream goes on: nothing waits for them, nothing that came after them is in them."""
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
 from detector import stages
 from detector.checkpoints import CheckpointError, CheckpointFenced, CheckpointStore, Piece, store
-from detector.outputs import Barrier, Outputs
-from detector.score_stage import ScoreStage
-from detector.sinks.runner import SinkRunner
 from detector.sources.alignment import Partition
-from detector.sources.base import Record
 from detector.sources.kafka import CommitLost, CommitRetry
 from tests.support.events import sending
+from tests.support.saving import P0, saved, stage, turns
 from tests.support.score_stage import FakeSource, record, stage_of
-from tests.support.sinks import ScriptedSink
-
-P0 = ("events", 0)
-
-# So long a test waits for a thread that is at work.
-PATIENCE = 20.0
 
 
 class Later(Executor):
@@ -47,51 +36,6 @@ class Later(Executor):
         self.work.clear()
 
 
-class Events(ScriptedSink):
-    """Takes events, once its gate is open."""
-
-    accepts = frozenset({"events"})
-
-
-@pytest.fixture
-def thread() -> Iterator[ThreadPoolExecutor]:
-    """What waits, and writes."""
-    with ThreadPoolExecutor(1) as background:
-        yield background
-
-
-@pytest.fixture
-def slow(thread: ThreadPoolExecutor) -> Iterator[SinkRunner]:  # noqa: ARG001 - ends after it
-    """A sink that takes nothing yet; its gate is opened before the thread is waited for."""
-    sink = Events()
-    sink.gate.clear()
-    runner = SinkRunner(sink)
-    runner.start()
-    yield runner
-    sink.gate.set()
-    assert runner.close(PATIENCE)
-
-
-def turns(count: int, agents: int = 3) -> list[Mapping[Partition, list[Record]]]:
-    """One event a turn, of one agent after the other."""
-    return [{P0: [record(sending(60.0 * i, f"agent-{i % agents}"), P0, i)]} for i in range(count)]
-
-
-def stage(folder: Path, script: list[Any], **shell: Any) -> tuple[ScoreStage, FakeSource]:
-    """A stage and its source."""
-    source = FakeSource(script, threading.Event(), [P0])
-    made = stage_of(folder, source=source, every=shell.pop("every", 0.0))
-    made.shell = msgspec.structs.replace(made.shell, **shell)
-    return made, source
-
-
-def saved(folder: Path) -> tuple[int, set[str]]:
-    """Offset of what a process that begins now would restore, and the principals in it."""
-    found = CheckpointStore(str(folder), "score").load([P0])[P0]
-    assert found is not None
-    return found.offset, {msgspec.msgpack.decode(row)[0] for part in found.parts for row in part.rows}
-
-
 def test_the_stream_goes_on_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     later = Later()
     running, source = stage(tmp_path, turns(6), background=later)
@@ -100,80 +44,6 @@ def test_the_stream_goes_on_while_a_checkpoint_is_written(tmp_path: Path) -> Non
     assert source.commits == [], "nothing is committed that is not written"
     later.run()
     assert saved(tmp_path) == (1, {"agent-0"})
-
-
-def test_the_stream_goes_on_while_a_sink_is_slow_and_until_then_nothing_is_saved(
-    tmp_path: Path, slow: SinkRunner, thread: ThreadPoolExecutor
-) -> None:
-    running, source = stage(tmp_path, turns(6), background=thread, outputs=Outputs([slow]))
-    running.run()
-    assert running.positions == {P0: 6}
-    assert running._saving is not None
-    assert not running._saving.wait(0.2)
-    assert CheckpointStore(str(tmp_path), "score").load([P0]) == {P0: None}
-    slow.sink.gate.set()  # type: ignore[attr-defined]
-    running._finish_saving(PATIENCE)
-    assert saved(tmp_path) == (1, {"agent-0"})
-    assert source.commits == [{P0: 1}]
-
-
-class Sometimes(Outputs):
-    """Becomes durable in time, or does not, as it is told."""
-
-    def __init__(self, durable: list[bool]) -> None:
-        super().__init__([])
-        self.durable = durable
-
-    def barrier(self) -> Barrier:
-        """That of the next moment."""
-        return cast("Barrier", SimpleNamespace(wait=lambda _: self.durable.pop(0)))
-
-
-def test_what_no_sink_took_in_time_is_put_off_and_then_saved_as_a_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "SHARE_MOST", 9.0)
-    running, source = stage(tmp_path, turns(6), outputs=Sometimes([True, True, False, False, True, True]))
-    tries, save = [], running.shell.checkpoints.save
-
-    def saving(checkpoints: Mapping[Partition, tuple[int, Piece]], generation: int) -> int:
-        tries.append([piece.whole for _, piece in checkpoints.values()])
-        return save(checkpoints, generation)
-
-    monkeypatch.setattr(running.shell.checkpoints, "save", saving)
-    running.run()
-    assert [commit[P0] for commit in source.commits] == [1, 2, 5, 6]
-    assert tries == [[True], [False], [True], [False]], "changes that were given away are in no piece"
-    assert running.shell.metrics.registry.get_sample_value("detector_checkpoint_failures_total") == 0.0
-    assert saved(tmp_path) == (6, {"agent-0", "agent-1", "agent-2"})
-
-
-def test_what_is_lost_while_a_sink_is_waited_for_is_not_saved(
-    tmp_path: Path, slow: SinkRunner, thread: ThreadPoolExecutor
-) -> None:
-    running, source = stage(tmp_path, turns(3), background=thread, outputs=Outputs([slow]))
-    running.run()
-    running.on_lost([P0])
-    slow.sink.gate.set()  # type: ignore[attr-defined]
-    running._finish_saving(PATIENCE)
-    assert CheckpointStore(str(tmp_path), "score").load([P0]) == {P0: None}
-    assert source.commits == []
-
-
-@pytest.mark.parametrize("late", [0.0, 0.3])
-def test_who_gives_a_partition_up_waits_for_a_sink_no_longer_than_its_grace(
-    tmp_path: Path, slow: SinkRunner, thread: ThreadPoolExecutor, late: float
-) -> None:
-    """And for one that comes late, but in time, it saves all."""
-    running, source = stage(
-        tmp_path, turns(3), background=thread, outputs=Outputs([slow]), grace=PATIENCE if late else 0.1
-    )
-    running.run()
-    timer = threading.Timer(late, slow.sink.gate.set)  # type: ignore[attr-defined]
-    if late:
-        timer.start()
-    running.on_revoked([P0])
-    assert source.commits == ([{P0: 1}, {P0: 3}] if late else [])
 
 
 def test_what_came_after_the_moment_is_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

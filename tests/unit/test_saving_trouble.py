@@ -13,13 +13,11 @@ from detector.score_stage import ScoreStage
 from detector.sources.alignment import Partition
 from detector.sources.base import Record
 from tests.support.events import sending
+from tests.support.saving import PATIENCE
 from tests.support.score_stage import FakeSource, record, stage_of
 
 A, B = BOTH = [("events", 0), ("events", 1)]
 OTHER = ("events", 2)
-
-# So long a test waits for a thread that is at work.
-PATIENCE = 20.0
 
 
 class Group(FakeSource):
