@@ -46,6 +46,17 @@ def open_client(factory: Callable[..., ClientT], config: Mapping[str, Any]) -> C
         raise errors.KafkaTimeoutError(f"{error.args[0] if error.args else error}: {why}") from why
 
 
+def open_producer(config: Mapping[str, Any]) -> KafkaProducer:
+    """Make a KafkaProducer that does not wait for a broker that is away once more when the process ends.
+
+    Raises:
+        kafka.errors.KafkaError: See `open_client`.
+    """
+    producer = open_client(KafkaProducer, config)
+    producer._unregister_cleanup()
+    return producer
+
+
 def close_producer(producer: KafkaProducer, seconds: float) -> None:
     """Close a producer within about so many seconds, and give up what could not be sent by then.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from kafka import KafkaProducer, errors
 
 from detector.integrity.anchor import Signed
-from detector.kafka_open import close_producer, open_client
+from detector.kafka_open import close_producer, open_producer
 from detector.sinks.base import SinkRefused, SinkUnavailable
 from detector.sinks.clickhouse_columns import Columns
 from detector.sinks.clickhouse_insert import Client, Inserter
@@ -85,7 +85,7 @@ class AnchorTopic:
         """Produce, and wait for the brokers' acknowledgement. See `Place.put`."""
         try:
             if self._producer is None:
-                self._producer = open_client(KafkaProducer, self._settings)
+                self._producer = open_producer(self._settings)
             sent = self._producer.send(self._topic, key=signed.anchor.chain.encode(), value=signed.line())
             sent.get(_KAFKA_SECONDS)
         except errors.KafkaError as error:

@@ -12,7 +12,7 @@ from detector import signals
 from detector.alerts import Alert
 from detector.events import Rejected
 from detector.feedback import Adjustment
-from detector.kafka_open import close_producer, open_client
+from detector.kafka_open import close_producer, open_producer
 from detector.signals import Signal
 from detector.sinks.base import Batch, Item, Noun, Refused, Sink, SinkRefused, SinkUnavailable
 
@@ -115,8 +115,7 @@ class KafkaSink(Sink):
 
     def _connect(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = open_client(KafkaProducer, self._settings)
-            self._producer._unregister_cleanup()  # at the end of the process: it would wait for a broker that is away
+            self._producer = open_producer(self._settings)
         return self._producer
 
     def _produce(self, producer: KafkaProducer, batch: Batch) -> list[Refused]:

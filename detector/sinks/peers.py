@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from kafka import KafkaProducer, errors
 
-from detector.kafka_open import close_producer, open_client
+from detector.kafka_open import close_producer, open_producer
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ class PeersPublisher(threading.Thread):
         with self._lock:
             batch = dict(list(self._waiting.items())[: 1 if self._one_by_one else None])
         try:
-            producer = self._producer = self._producer or open_client(KafkaProducer, self._settings)
+            producer = self._producer = self._producer or open_producer(self._settings)
             sent = [producer.send(self._topic, key=key, value=value) for key, value in batch.items()]
             for future in sent:
                 future.get(15.0)

@@ -10,6 +10,7 @@ import pytest
 from deploy.kafka.broker import Broker
 from detector import signals
 from detector.alerts import Alert
+from detector.kafka_open import close_producer, open_producer
 from detector.signals import Signal
 from detector.sinks.base import Batch, Refused, SinkUnavailable
 from detector.sinks.kafka import KafkaSink
@@ -160,3 +161,11 @@ def test_a_broker_that_dies_is_unavailable_and_nothing_is_lost_when_it_is_back(s
     keys = [record.key for record in drain(bootstrap, topic, count_of(bootstrap, topic))]
     assert keys[0] == b"a-1"
     assert set(keys) == {b"a-1", b"a-2", b"a-3"}
+
+
+def test_no_producer_is_waited_for_once_more_when_the_process_ends(kafka_bootstrap: str) -> None:
+    producer = open_producer({"bootstrap_servers": kafka_bootstrap})
+    try:
+        assert producer._cleanup is None
+    finally:
+        close_producer(producer, 10.0)

@@ -210,7 +210,7 @@ def test_a_message_of_kafka_is_an_anchor(monkeypatch: pytest.MonkeyPatch) -> Non
         def close(self, seconds: float) -> None:
             sent.append({"closed": seconds})
 
-    monkeypatch.setattr(anchor_places, "open_client", lambda *_: Producer())
+    monkeypatch.setattr(anchor_places, "open_producer", lambda *_: Producer())
     place = anchor_places.AnchorTopic({"bootstrap_servers": ["b:1"]}, "anchors")
     (signed,) = anchors(4)
     place.put(signed)

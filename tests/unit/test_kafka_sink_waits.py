@@ -35,9 +35,6 @@ class Forgetful:
         self.clock.now += timeout
         raise KafkaTimeoutError(f"Timeout after {timeout} secs.")
 
-    def _unregister_cleanup(self) -> None:
-        pass
-
     def close(self, _: float) -> None:
         """Remember it."""
         self.closed = True
@@ -51,7 +48,7 @@ def test_many_messages_that_are_never_acknowledged_take_as_long_as_one(monkeypat
         made.append(Forgetful(clock))
         return made[-1]
 
-    monkeypatch.setattr(kafka, "open_client", opened)
+    monkeypatch.setattr(kafka, "open_producer", opened)
     monkeypatch.setattr(kafka, "time", clock)
     sink = KafkaSink({}, {"signals": "findings"}, timeout=20.0)
     batch = Batch(findings=[a_finding(number) for number in range(100)])
