@@ -271,14 +271,16 @@ class Stage(ABC):
         """Save, commit, forget; after a failure only forget."""
         if not self._failed:
             until = time.monotonic() + self.shell.grace
-            # Told to end, one waits less for the sinks: what is not durable soon is hardly worth more.
             waits = self._saving is not None and self._saving.waits
-            flush = LAST_FLUSH_SECONDS if self.shell.stop.is_set() else self.shell.grace
-            self._finish_saving(min(flush, self.shell.grace) if waits else self.shell.grace)
+            self._finish_saving(self._for_sinks(self.shell.grace) if waits else self.shell.grace)
             left = max(0.0, until - time.monotonic())
-            self._checkpoint([p for p in partitions if p in self.positions], min(left, flush))
+            self._checkpoint([p for p in partitions if p in self.positions], self._for_sinks(left))
             self._finish_saving(until - time.monotonic())
         self.on_lost(partitions)
+
+    def _for_sinks(self, left: float) -> float:
+        """Seconds of those left to wait for the sinks: told to end, what is not durable soon is hardly worth more."""
+        return min(left, LAST_FLUSH_SECONDS) if self.shell.stop.is_set() else left
 
     def on_lost(self, partitions: list[Partition]) -> None:
         """Forget; what another member saves counts."""
