@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from detector import garbage
 from detector.formats import REGISTRY, Decode
 from tests.bench.typical import messages
 
@@ -25,18 +26,16 @@ class Cost(msgspec.Struct, frozen=True):
     ratio: float
 
 
+@garbage.spared()  # as live
 def measure(repetitions: int = 7) -> list[Cost]:
     """Every format in turn, again and again, so that what else the machine does falls on all alike."""
     chosen = messages()
     costs: dict[str, list[float]] = {name: [] for name in chosen}
     plain: dict[str, list[float]] = {name: [] for name in chosen}
-    gc.collect()
-    gc.freeze()  # what is there by now need not be looked through before each measurement
     for _ in range(repetitions):
         for name, typical in chosen.items():
             costs[name].append(_cost(_decode(name), typical.raws) / typical.records)
             plain[name].append(_cost(msgspec.json.decode, typical.like) / typical.records)
-    gc.unfreeze()
     return [
         Cost(
             format=name,
