@@ -5,8 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 import structlog
@@ -48,8 +47,10 @@ class Signals:
     """Takes signals in a thread of its own, one after the other, and a held SIGHUP at once.
 
     A handler runs in the midst of whatever the main thread does. Were that to log or to set an event, and the handler
-    too, it would wait for a lock that its own thread holds, for ever. So it does no more than put the number where
-    the thread finds it.
+    too, it would wait for a lock that its own thread holds, for ever. And it runs in the main thread alone: where the
+    kernel gives the signal to another one (as it does while somebody traces the main thread, be it only to look where
+    it stands), a main thread that waits for a lock is not woken, and the signal is lost. So handlers do nothing here:
+    the interpreter writes the number to a socket, in whatever thread it is, and the thread finds it there.
 
     Outside the main thread, which alone may take signals, it does nothing. Once they are taken, systemd is told that
     the service is there.
@@ -60,31 +61,40 @@ class Signals:
 
     def __init__(self, actions: Mapping[signal.Signals, Callable[[int], None]]) -> None:
         self._actions = {int(number): act for number, act in actions.items()}
-        self._came: SimpleQueue[int | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="signals", daemon=True)
-        self._before: dict[int, object] = {}
-        self._held: set[int] = set()
+        self._undo = ExitStack()
 
-    def _work(self) -> None:
-        while (number := self._came.get()) is not None:
+    def _work(self, numbers: socket.socket) -> None:
+        while came := numbers.recv(1):  # until there is nobody to write any more
+            if (act := self._actions.get(came[0])) is None:
+                continue
             try:
-                self._actions[number](number)
+                act(came[0])
             except Exception:
-                log.exception("signal_failed", signal=signal.Signals(number).name)  # the next is to be heard, too
+                log.exception("signal_failed", signal=signal.Signals(came[0]).name)  # the next is to be heard, too
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        with ExitStack() as undo:
+            numbers, wakes = socket.socketpair()
+            undo.enter_context(numbers)
+            thread = threading.Thread(target=self._work, args=(numbers,), name="signals", daemon=True)
+            thread.start()
+            undo.callback(thread.join)
+            undo.enter_context(wakes).setblocking(False)
+            before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+            undo.callback(signal.set_wakeup_fd, before)
             for number in self._actions:
-                self._before[number] = signal.signal(number, lambda came, _: self._came.put(came))
-            self._held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP} & self._actions.keys())
-            tell_systemd("READY=1")
+                undo.callback(signal.signal, number, signal.signal(number, _noticed))
+            held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP} & self._actions.keys())
+            undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, held)
+            self._undo = undo.pop_all()
+        tell_systemd("READY=1")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._held)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._came.put(None)
-        self._thread.join()
+        self._undo.close()
+
+
+def _noticed(number: int, frame: object) -> None:
+    """There must be a handler for the interpreter to write the number."""

@@ -43,6 +43,24 @@ def test_they_are_worked_on_in_a_thread_of_their_own_while_the_main_thread_holds
     assert sorted(came) == sorted([signal.SIGTERM, signal.SIGHUP])
 
 
+def test_one_that_another_thread_was_given_is_taken_while_the_main_thread_waits_for_a_lock() -> None:
+    """As where somebody traces the main thread: its handlers do not run before it has what it waits for."""
+    came = threading.Event()
+    with Signals({signal.SIGTERM: lambda _: came.set()}):
+        begun = threading.Event()
+
+        def work() -> None:
+            begun.wait()
+            time.sleep(0.1)  # the main thread waits by now
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        begun.set()
+        assert came.wait(timeout=10)
+        thread.join()
+
+
 def test_a_hangup_that_came_before_is_taken_and_afterwards_all_is_as_before() -> None:
     came, done, before = list[tuple[int, str]](), threading.Semaphore(0), signal.getsignal(signal.SIGHUP)
     with hangups_held():
