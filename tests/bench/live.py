@@ -14,7 +14,7 @@ from deploy.kafka.broker import Broker
 from detector.events import Event
 from detector.produce import produce
 from detector.publishing import key_of
-from tests.bench.stream import DAY, copied, days_of
+from tests.bench.stream import MONDAY, copied, days_of
 from tests.support.kafka import new_topic
 from tests.support.service import Deployment, Running
 
@@ -31,26 +31,39 @@ PATIENCE: Final = 600.0
 _FILLING: Final = "agent-runtime/4.2.1 (linux; x86_64) tools/2026.3 region/eu-north-1 deployment/blue "
 
 
+PACE: Final = 10
+"""The mix is of several companies, so many times as fast: a stream of five thousand messages a second has millions of
+them in an hour of event time, and where an hour held a thousand, the ends of hours would be most of what is done."""
+
+
 class Size(NamedTuple):
-    """How much is measured: of principals, of their days, of partitions; and how often."""
+    """How much is measured: of principals of each company, of companies, of partitions; and how often.
+
+    `days` are those of one company that are read as they are, beside the mix.
+    """
 
     principals: int
+    companies: int
     days: int
     partitions: int
     repetitions: int
 
 
-FULL: Final = Size(1_000, 9, 12, 5)
-QUICK: Final = Size(100, 2, 4, 2)
+FULL: Final = Size(1_000, 7, 2, 12, 5)
+QUICK: Final = Size(100, 4, 1, 4, 2)
 
 
 class Ground(NamedTuple):
-    """A broker with the mix in `topic` (lz4 batches), the same as NDJSON in `file`, and a folder for what comes."""
+    """A broker with the mix in `topic` (lz4 batches), the same as NDJSON in `file`, and a folder for what comes.
+
+    `hourly` is the number of messages in an hour of event time, on average.
+    """
 
     bootstrap: str
     topic: str
     file: Path
     messages: int
+    hourly: int
     partitions: int
     folder: Path
 
@@ -100,26 +113,29 @@ def ground(size: Size) -> Iterator[Ground]:
         MissingTool: No Java or no Maven.
         RuntimeError: Not everything was published.
     """
-    messages = [filled(event) for event in days_of(size.principals, 0, size.days)]
+    messages = [filled(event) for event in busy(size.principals, size.companies)]
     with tempfile.TemporaryDirectory(prefix="bench-") as name, Broker() as broker:
         folder = Path(name)
         file = folder / "mix.ndjson"
         file.write_bytes(b"\n".join(messages) + b"\n")
         topic = loaded(broker.bootstrap, messages, size.partitions)
-        yield Ground(broker.bootstrap, topic, file, len(messages), size.partitions, folder)
+        hourly = round(len(messages) * PACE / 24)
+        yield Ground(broker.bootstrap, topic, file, len(messages), hourly, size.partitions, folder)
 
 
-def crowded(ground: Ground, companies: int, pace: int) -> Ground:
-    """The first day of so many companies like this one, so many times as fast, in a topic beside it."""
-    events = [msgspec.json.decode(line, type=Event) for line in ground.file.read_bytes().splitlines()]
-    begin = events[0].time.replace(hour=0, minute=0, second=0, microsecond=0)
-    messages = []
-    for event in events:
-        if event.time < begin + DAY:
-            faster = msgspec.structs.replace(event, time=begin + (event.time - begin) / pace)
-            messages += [msgspec.json.encode(copied(faster, copy)) for copy in range(companies)]
+def busy(principals: int, companies: int) -> Iterator[Event]:
+    """A day of so many companies of so many principals each, `PACE` times as fast."""
+    for event in days_of(principals, 0, 1):
+        faster = msgspec.structs.replace(event, time=MONDAY + (event.time - MONDAY) / PACE)
+        for copy in range(companies):
+            yield copied(faster, copy)
+
+
+def calm(ground: Ground, principals: int, days: int) -> Ground:
+    """The days of one company as they are, in a topic beside the mix."""
+    messages = [filled(event) for event in days_of(principals, 0, days)]
     topic = loaded(ground.bootstrap, messages, ground.partitions)
-    return ground._replace(topic=topic, messages=len(messages))
+    return ground._replace(topic=topic, messages=len(messages), hourly=round(len(messages) / days / 24))
 
 
 def loaded(bootstrap: str, messages: Sequence[bytes], partitions: int) -> str:

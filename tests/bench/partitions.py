@@ -12,7 +12,7 @@ from tests.support.service import Running
 
 COUNTS: Final = (1, 4, 16)
 CLIENTS: Final = ("kafka-python", "confluent-kafka")
-MOST: Final = 40_000
+MOST: Final = 60_000
 _PARTS: Final = 5
 
 

@@ -123,7 +123,7 @@ def _bars(found: Mapping[str, Any]) -> list[tuple[str, float, bool]]:
         peers: list[Peer] = found["peers"]
         bars += [(peer.name, peer.rate.median, False) for peer in peers if peer.rate is not None]
     if isinstance(pipe := found.get("pipeline"), Pipeline):
-        bars.append(("detector run: everything", pipe.scored.median, True))
+        bars.append(("detector run: everything", pipe.rate.median, True))
     return sorted(bars, key=lambda bar: bar[1])
 
 

@@ -103,7 +103,7 @@ class Run:
         measured = self.found.get(name)
         if isinstance(measured, bare.Bare):
             return measured.poll
-        return measured.scored if isinstance(measured, pipeline.Pipeline) else None
+        return measured.rate if isinstance(measured, pipeline.Pipeline) else None
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +122,7 @@ class Section(NamedTuple):
 def _latency(run: Run) -> latency.Latencies:
     if isinstance(run.measure("pipeline"), Skipped):
         raise MissingTool(run.found["pipeline"].skipped)
-    top = run.found["pipeline"].scored.median
+    top = run.found["pipeline"].rate.median
     # As fast as the wind for a second or two of a small backlog is no rate to hold.
     quick = latency.Plan(min(top, 2_000.0), 1.5, 8, (0.5,), (0.0,), (latency.OFTEN,))
     return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 7.5, 110))
@@ -144,7 +144,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "audit": _plain(lambda run: audit.measure(1, 100, 3, 2, 2) if run.quick else audit.measure(), audit.table),
     "bare": _plain(lambda run: bare.measure(run.ground, run.size.repetitions), bare.table),
     "pipeline": Section(
-        lambda run: pipeline.measure(run.ground, run.size.repetitions),
+        lambda run: pipeline.measure(run.ground, run.size),
         lambda run, found: pipeline.table(found, run.rate("bare")),
     ),
     "partitions": _plain(
@@ -152,7 +152,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "latency": _plain(_latency, latency.table),
     "workers": _plain(
-        lambda run: workers.measure(run.ground, (1, 2), 1, 4) if run.quick else workers.measure(run.ground),
+        lambda run: workers.measure(run.ground, (1, 2), 1) if run.quick else workers.measure(run.ground),
         workers.table,
     ),
     "peers": Section(

@@ -74,4 +74,4 @@ def copied(event: Event, copy: int) -> Event:
         target = msgspec.structs.replace(target, uri=f"{target.uri}-{copy}")
     session = f"{actor.session}-{copy}" if actor.session else None
     actor = msgspec.structs.replace(actor, id=f"{actor.id}-{copy}", session=session)
-    return msgspec.structs.replace(event, id=f"{event.id}-{copy}", actor=actor, target=target)
+    return msgspec.structs.replace(event, id=f"{event.id}.{copy}", actor=actor, target=target)

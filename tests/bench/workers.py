@@ -13,15 +13,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.bench.live import PATIENCE, Ground, Rate, Sample, crowded, deployment, rates
+from tests.bench.live import PATIENCE, Ground, Rate, Sample, deployment, rates
 from tests.support.service import Running
 
 COUNTS: Final = (1, 2, 4)
-
-COMPANIES: Final = 7
-PACE: Final = 10
-"""The backlog that counts is of so many companies, and so many times as dense: a worker comes through forty million
-messages in an hour, and where an hour holds a thousand nobody needs a second one."""
 
 SHARE: Final = 0.4
 """Of the backlog: enough to tell a rate, and before the first worker comes to its end."""
@@ -77,11 +72,9 @@ class Workers(msgspec.Struct, frozen=True):
     scaled: list[Scaled]
 
 
-def measure(
-    ground: Ground, counts: Sequence[int] = COUNTS, rounds: int = ROUNDS, companies: int = COMPANIES
-) -> Workers:
+def measure(ground: Ground, counts: Sequence[int] = COUNTS, rounds: int = ROUNDS) -> Workers:
     """Each number of workers over the backlog, from its beginning, in turn; more of them than cores only once."""
-    ground, cores = crowded(ground, companies, PACE), os.cpu_count() or 1
+    cores = os.cpu_count() or 1
     runs: dict[int, list[Ran]] = {count: [] for count in counts}
     for turn in range(rounds):
         for count in counts:
@@ -93,8 +86,7 @@ def measure(
         cpu = statistics.median(run.cpu for run in found)
         one = scaled[0].rate.median if scaled else rate.median
         scaled.append(Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)))
-    hourly = round(ground.messages * PACE / 24)
-    return Workers(ground.messages, hourly, ground.partitions, cores, rounds, scaled)
+    return Workers(ground.messages, ground.hourly, ground.partitions, cores, rounds, scaled)
 
 
 def _run(ground: Ground, count: int, turn: int) -> Ran:

@@ -14,11 +14,11 @@ from detector.events import Event
 from detector.publishing import key_of
 from tests.bench import compared, growth, scoring
 from tests.bench.compared import Peer
-from tests.bench.live import BYTES, Rate, Sample, filled, rates, watched
+from tests.bench.live import BYTES, PACE, Rate, Sample, busy, filled, rates, watched
 from tests.bench.load import PROBE, now_again
 from tests.bench.peers.work import KNOWN_FOR, Plain, Principal
 from tests.bench.peers.work import decode as peers_decode
-from tests.bench.pipeline import Pipeline
+from tests.bench.pipeline import Backlog, Pipeline
 from tests.bench.pipeline import table as pipeline_table
 from tests.bench.probes import Latency, probe
 from tests.bench.stream import days_of, fresh
@@ -35,6 +35,15 @@ def test_events_are_filled_up_and_still_the_same_events() -> None:
         again = msgspec.json.decode(message, type=Event)
         assert BYTES - 30 <= len(message) <= BYTES + 300
         assert msgspec.structs.replace(again, attributes=one.attributes) == one
+
+
+def test_the_mix_is_the_same_day_of_several_companies_in_a_part_of_the_time() -> None:
+    day, mix = days_of(30, 0, 1), list(busy(30, 3))
+    assert len({one.id for one in mix}) == len(mix) == 3 * len(day)
+    assert len({one.principal for one in mix}) == 3 * len({one.principal for one in day})
+    assert mix == sorted(mix, key=lambda one: one.time)
+    whole, part = (made[-1].time - made[0].time for made in (day, mix))
+    assert whole.total_seconds() == pytest.approx(PACE * part.total_seconds())
 
 
 def test_what_was_done_at_the_start_is_no_part_of_the_rate() -> None:
@@ -94,8 +103,11 @@ def test_each_probe_is_an_incident_of_its_own() -> None:
 
 
 def test_the_tables_tell_ratios() -> None:
-    pipe = Pipeline(1000, RATE, 80.0, 120.0, 300.0, 4, 7)
-    assert "| of bare `poll()` | 50.0% |" in pipeline_table(pipe, Rate(200.0, 1.0, 2.0))
+    pipe = Pipeline(
+        Backlog(1000, 400, RATE, 80.0, 120.0, 300.0, 4, 7),
+        Backlog(100, 4, Rate(50.0, 40.0, 60.0), 40.0, 240.0, 300.0, 4, 7),
+    )
+    assert "| of bare `poll()` | 50.0% | 25.0% |" in pipeline_table(pipe, Rate(200.0, 1.0, 2.0))
     assert "bare" not in pipeline_table(pipe)
     told = workers_table(Workers(960, 400, 12, 2, 3, [Scaled(1, RATE, 1.0, 60.0), Scaled(2, RATE, 1.75, 75.0)]))
     assert told.splitlines()[3] == "| 2 | 100 | 90 to 110 | 1.75 | 75 | 1.60 |"
