@@ -26,7 +26,7 @@ class Limits(msgspec.Struct, frozen=True):
         backoff: pauses between tries.
     """
 
-    max_queue: int = 10_000
+    max_queue: int = 30_000
     max_bytes: int = 256 << 20
     max_batch: int = 1_000
     linger: float = 0.05
