@@ -31,9 +31,10 @@ PATIENCE: Final = 600.0
 _FILLING: Final = "agent-runtime/4.2.1 (linux; x86_64) tools/2026.3 region/eu-north-1 deployment/blue "
 
 
-PACE: Final = 10
-"""The mix is of several companies, so many times as fast: a stream of five thousand messages a second has millions of
-them in an hour of event time, and where an hour held a thousand, the ends of hours would be most of what is done."""
+PACE: Final = 24
+"""The mix is a day of several companies within an hour: a stream of five thousand messages a second has eighteen
+million of them in an hour of event time, and where an hour holds a thousand, what comes with its end is a large part of
+what is done."""
 
 
 class Size(NamedTuple):

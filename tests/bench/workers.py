@@ -42,23 +42,34 @@ class Look(NamedTuple):
     cpu: float
 
 
+class Machine(NamedTuple):
+    """At a time (seconds, steady) all cores together had idled for so many seconds since the machine began."""
+
+    at: float
+    idle: float
+
+
 class Ran(NamedTuple):
-    """What came of one run: messages a second, and seconds of a processor a message."""
+    """What came of one run: messages a second, seconds of a processor a message, and cores that idled meanwhile."""
 
     rate: float
     cpu: float
+    idle: float
 
 
 class Scaled(msgspec.Struct, frozen=True):
     """So many workers: messages a second of all of them while all had work, over the rounds, and as a ratio to one.
 
-    `cpu` is microseconds a message, of all workers and their threads: the median of the rounds.
+    `cpu` is microseconds a message, of all workers and their threads, `used` the cores that they took, and `idle` those
+    that nobody did: medians of the rounds.
     """
 
     workers: int
     rate: Rate
     ratio: float
     cpu: float
+    used: float
+    idle: float
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -83,9 +94,12 @@ def measure(ground: Ground, counts: Sequence[int] = COUNTS, rounds: int = ROUNDS
     scaled: list[Scaled] = []
     for count, found in runs.items():
         rate = Rate.of([run.rate for run in found])
-        cpu = statistics.median(run.cpu for run in found)
+        cpu, used, idle = (
+            statistics.median(values) for values in zip(*((r.cpu, r.rate * r.cpu, r.idle) for r in found), strict=True)
+        )
         one = scaled[0].rate.median if scaled else rate.median
-        scaled.append(Scaled(count, rate, round(rate.median / one, 2), round(cpu * 1e6, 1)))
+        ratio = round(rate.median / one, 2)
+        scaled.append(Scaled(count, rate, ratio, round(cpu * 1e6, 1), round(used, 2), round(idle, 2)))
     return Workers(ground.messages, ground.hourly, ground.partitions, cores, rounds, scaled)
 
 
@@ -94,13 +108,14 @@ def _run(ground: Ground, count: int, turn: int) -> Ran:
     listed = served.folder / "targets.json"
     with Running(served, "--workers", str(count), "--targets", str(listed)) as running:
         try:
-            looked = _looked(running, listed, SHARE * ground.messages)
+            looked, machine = _looked(running, listed, SHARE * ground.messages)
         finally:
             running.stop()  # a parent that is killed would leave its workers behind
     samples = together(looked)
     done = samples[-1].done - samples[0].done
     skip = max(0.0, (WARM * ground.messages - samples[0].done) / done)
-    return Ran(rates(samples, 1, skip)[0], _cpu(looked, WARM * ground.messages))
+    idle = _idle(machine, samples[0].at, samples[-1].at)
+    return Ran(rates(samples, 1, skip)[0], _cpu(looked, WARM * ground.messages), idle)
 
 
 def _cpu(looked: Sequence[Sequence[Look]], warm: float) -> float:
@@ -112,15 +127,30 @@ def _cpu(looked: Sequence[Sequence[Look]], warm: float) -> float:
     return seconds
 
 
-def _looked(running: Running, listed: Path, total: float) -> list[list[Look]]:
-    """How far each worker was, from look to look, until so many messages are done."""
+def _idle(machine: Sequence[Machine], first: float, last: float) -> float:
+    """Cores that idled between two times, on average."""
+    within = [look for look in machine if first - LOOK <= look.at <= last]
+    seconds = within[-1].at - within[0].at
+    return (within[-1].idle - within[0].idle) / seconds if seconds else 0.0
+
+
+def _machine() -> Machine:
+    """Now."""
+    idle = Path("/proc/stat").read_text().split(maxsplit=5)[4]
+    return Machine(time.monotonic(), int(idle) / os.sysconf("SC_CLK_TCK"))
+
+
+def _looked(running: Running, listed: Path, total: float) -> tuple[list[list[Look]], list[Machine]]:
+    """How far each worker was, from look to look, until so many messages are done; and the machine beside them."""
     targets: list[str] = []
     looked: list[list[Look]] = []
+    machine: list[Machine] = []
     limit = time.monotonic() + PATIENCE
     while sum(samples[-1].done for samples in looked) < total:
         if running.process.poll() is not None or time.monotonic() > limit:
             raise RuntimeError(f"the workers did not come to the end: {running.log[-2000:]}")
         time.sleep(LOOK)
+        machine.append(_machine())
         if not targets and listed.exists():
             targets = [target for one in json.loads(listed.read_text()) for target in one["targets"]]
             looked = [[] for _ in targets]
@@ -128,7 +158,7 @@ def _looked(running: Running, listed: Path, total: float) -> list[list[Look]]:
             samples.append(Look(time.monotonic(), *_done(target)))
         if not targets:
             looked = []
-    return looked
+    return looked, machine
 
 
 def _done(target: str) -> tuple[float, float]:
@@ -166,17 +196,22 @@ def table(workers: Workers) -> str:
     """As Markdown."""
     one = workers.scaled[0]
     lines = [
-        "| workers | messages/s | worst to best | times one | µs of CPU a message | times one, had each a core |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {each.workers} | {each.rate.median:,.0f} | {each.rate.worst:,.0f} to {each.rate.best:,.0f} "
-            f"| {each.ratio:.2f} | {each.cpu:.0f} | {each.workers * one.cpu / each.cpu:.2f} |"
-            for each in workers.scaled
-        ),
+        "| workers | messages/s | worst to best | times one | µs of CPU a message | times one, each with a core | cores |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(_line(each, one, workers.cores) for each in workers.scaled),
     ]
     told = (
         f"{workers.messages:,} messages in {workers.partitions} partitions, {workers.hourly:,} of them in an hour of "
         f"event time; {workers.cores} cores, with the broker on them; no event store. Medians of {workers.rounds} "
-        "rounds, in turn; more workers than cores ran once."
+        "rounds, in turn; more workers than cores ran once. Cores: the workers', the broker's and others', idle."
     )
     return "\n".join([*lines, "", told])
+
+
+def _line(each: Scaled, one: Scaled, cores: int) -> str:
+    cells = (
+        f"{each.workers}", f"{each.rate.median:,.0f}", f"{each.rate.worst:,.0f} to {each.rate.best:,.0f}",
+        f"{each.ratio:.2f}", f"{each.cpu:.0f}", f"{each.workers * one.cpu / each.cpu:.2f}",
+        f"{each.used:.2f}, {max(0.0, cores - each.used - each.idle):.2f}, {each.idle:.2f}",
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"

@@ -109,8 +109,11 @@ def test_the_tables_tell_ratios() -> None:
     )
     assert "| of bare `poll()` | 50.0% | 25.0% |" in pipeline_table(pipe, Rate(200.0, 1.0, 2.0))
     assert "bare" not in pipeline_table(pipe)
-    told = workers_table(Workers(960, 400, 12, 2, 3, [Scaled(1, RATE, 1.0, 60.0), Scaled(2, RATE, 1.75, 75.0)]))
-    assert told.splitlines()[3] == "| 2 | 100 | 90 to 110 | 1.75 | 75 | 1.60 |"
+    slow = Rate(20_000.0, 18_000.0, 22_000.0)
+    told = workers_table(
+        Workers(960, 400, 12, 2, 3, [Scaled(1, RATE, 1.0, 60.0, 1.0, 1.0), Scaled(2, slow, 1.75, 75.0, 1.5, 0.2)])
+    )
+    assert told.splitlines()[3] == "| 2 | 20,000 | 18,000 to 22,000 | 1.75 | 75 | 1.60 | 1.50, 0.30, 0.20 |"
 
 
 def test_a_peer_that_is_missing_is_told_with_the_remedy() -> None:

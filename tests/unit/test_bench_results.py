@@ -67,7 +67,7 @@ def measured(*, fast: bool) -> dict[str, Any]:
             Reading(1, "confluent-kafka", rate(90_000.0 if fast else 70_000.0), 9.0, 300.0),
         ]),
         "latency": Latencies(1000.0, levels),
-        "workers": Workers(9, 9, 12, 2, 3, [Scaled(2, rate(9.0), 1.6 + 0.2 * better, 60.0)]),
+        "workers": Workers(9, 9, 12, 2, 3, [Scaled(2, rate(9.0), 1.6 + 0.2 * better, 60.0, 1.5, 0.1)]),
         "peers": [
             Peer("Bytewax", "1", 9, 1, rate(20_000.0)), Peer("Quix", "1", 9, 1, rate(14_000.0)),
             Peer("Faust", "1", 9, 1, rate(4_000.0)), Peer("other", "", why_not="not installed"),
