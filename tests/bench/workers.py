@@ -196,7 +196,7 @@ def table(workers: Workers) -> str:
     """As Markdown."""
     one = workers.scaled[0]
     lines = [
-        "| workers | messages/s | worst to best | times one | µs of CPU a message | times one, each with a core | cores |",
+        "| workers | messages/s | worst to best | times one | µs of CPU a message | times one, a core each | cores |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_line(each, one, workers.cores) for each in workers.scaled),
     ]
