@@ -6,9 +6,9 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 # Tests that need nothing but themselves run side by side; of the files with brokers, stores and clocks, which wait more
-# than they work, two at a time.
+# than they work, two at a time, the longest first.
 SIDE_BY_SIDE := tests/unit tests/contract tests/scenarios tests/support tests/bench models detector
-TWO_AT_A_TIME := tests/integration tests/faults
+TWO_AT_A_TIME := tests/faults/test_soak.py tests/faults tests/integration
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak lint format kafka samples evaluate bench peers docs audit lock clean
@@ -21,7 +21,7 @@ demo: $(STAMP) ## the four sample incidents through the real pipeline into an em
 
 test: $(STAMP) ## everything, on real components (Kafka needs Java 17 and Maven; see README)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS) $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS) $(TWO_AT_A_TIME)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 $(PYTEST_ARGS) $(TWO_AT_A_TIME)
 
 soak: $(STAMP) ## kill, freeze and restart everything under load, then compare with a clean replay (MINUTES=3 SEED=1)
 	$(BIN)/python -m tests.support.soak --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1)
