@@ -28,7 +28,8 @@ class ConsumerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the consumer behaves; times are in seconds.
 
     `group_instance_id` makes the member a static one: it may be away for `session_timeout` (a restart)
-    before its partitions are moved. `idle_after` is how long a position must have been at the log's end for
+    before its partitions are moved. `heartbeat_interval` is how late it may hear of a rebalance, for which all others
+    wait, reading nothing. `idle_after` is how long a position must have been at the log's end for
     the partition to be caught up. After `probe_after` without records the broker is asked for a sign of life. One
     that is closed waits `closing_timeout` for its last commit, and as long to leave the group. At the start a broker
     has `start_timeout` to answer.
@@ -38,7 +39,7 @@ class ConsumerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_poll_records: int = 1000
     idle_after: float = 0.2
     session_timeout: float = 45.0
-    heartbeat_interval: float = 3.0
+    heartbeat_interval: float = 1.0
     max_poll_interval: float = 300.0
     commit_timeout: float = 4.0
     closing_timeout: float = 3.0

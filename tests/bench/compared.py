@@ -17,7 +17,7 @@ from tests.support.kafka import new_topic
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = ROOT / "var/peers/bin/python"
 INSTALL: Final = "tests/bench/peers/install.sh"
-MOST: Final = 60_000
+MOST: Final = 45_000
 _SECONDS: Final = 240
 
 

@@ -50,7 +50,7 @@ class Size(NamedTuple):
     repetitions: int
 
 
-FULL: Final = Size(1_000, 7, 2, 12, 5)
+FULL: Final = Size(1_000, 5, 1, 12, 5)
 QUICK: Final = Size(100, 4, 1, 4, 2)
 
 

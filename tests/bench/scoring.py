@@ -194,7 +194,7 @@ def measure(repetitions: int = 5, principals: int = PRINCIPALS, copies: int = CO
     head, kept = plain.capture(PARTITION, whole=True)
     rows = kept.take(len(past))
     whole, pause = _over_days(plain, days)
-    by_detector = _by_detector(past, days)
+    by_detector = _by_detector(head, rows, days)
     busy = hours_of(days[0], repetitions)
     few, many = (_over_hours(head, rows, busy, number) for number in (1, copies))
     return ScoringCosts(
@@ -222,10 +222,11 @@ def _later(event: Event, days: int) -> Event:
     return msgspec.structs.replace(event, id=f"{event.id}+{days}", time=event.time + days * DAY)
 
 
-def _by_detector(past: Sequence[Envelope], days: Sequence[Sequence[Event]]) -> list[Cost]:
+def _by_detector(head: Mapping[str, Any], rows: Sequence[bytes], days: Sequence[Sequence[Event]]) -> list[Cost]:
     """By detector, dearest first, without what the stop watches take; what is left is scoring itself."""
     scoring, watches = new_scoring(timed=True)
-    run(scoring, past)
+    scoring.open(PARTITION, {**head, "principals": rows})
+    scoring.settle()
     costs: dict[str, list[float]] = {watch.name: [] for watch in watches[1:]}
     for day in days:
         for watch in watches:

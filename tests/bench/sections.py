@@ -125,13 +125,13 @@ def _latency(run: Run) -> latency.Latencies:
     top = run.found["pipeline"].rate.median
     # As fast as the wind for a second or two of a small backlog is no rate to hold.
     quick = latency.Plan(min(top, 2_000.0), 1.5, 8, (0.5,), (0.0,), (latency.OFTEN,))
-    return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 7.5, 110))
+    return latency.measure(run.ground, quick if run.quick else latency.Plan(top, 6.0, 110))
 
 
 def _backtest(run: Run) -> history.History:
     if run.quick:
         return history.measure(60, 2, 1)
-    return history.measure() if run.million else history.measure(history.PRINCIPALS // 10, history.DAYS)
+    return history.measure() if run.million else history.measure(history.PRINCIPALS // 10, history.DAYS * 2 // 3)
 
 
 def _plain(measure: Callable[[Run], Any], table: Callable[[Any], str]) -> Section:

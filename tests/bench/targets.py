@@ -27,6 +27,10 @@ _SCORING: Final = (
     "scoring{most}; what is around it (the client, rows of the store, checkpoints) takes turns with it in one "
     "interpreter"
 )
+_SHARED: Final = (
+    "the load's producer, the broker, who listens and the service share these cores, and the top rate is of another "
+    "minute of a machine that others use, too: where loads did not come through, their table says so"
+)
 # By the beginning of what is not met: what holds it. Profiles behind it are in PROFILE.md.
 _CAUSES: Final = {
     "scoring": "an event makes some 270 Python calls, no function has a tenth of the time by itself, and compiled "
@@ -39,7 +43,9 @@ _CAUSES: Final = {
     "an event with the most": "more of them are at work than are held ready (`scoring.max_ready`), so that "
     "most have to be read out of their rows first: what memory asks for costs this (PROFILE.md)",
     "two workers": "one worker fills a core by itself (PROFILE.md), and two of them share both cores with the broker; "
-    "what they would come to with a core each stands in their table",
+    "how much of the cores each took, and what they would come to with a core each, stands in their table",
+    "sent": _SHARED,
+    "what a checkpoint": _SHARED,
     "a configuration of a backtest": "they are played at the same time, and on cores that others use, too, they take "
     "caches and turns from each other; by itself the section came to 1.15 to 1.26 (PROFILE.md)",
     "files replayed": "scoring{most}, and both stages share one process",
