@@ -40,7 +40,7 @@ what is done."""
 class Size(NamedTuple):
     """How much is measured: of principals of each company, of companies, of partitions; and how often.
 
-    `days` are those of one company that are read as they are, beside the mix.
+    `days` are those of one company that are read as they are, beside the mix; 0: none.
     """
 
     principals: int
@@ -51,7 +51,7 @@ class Size(NamedTuple):
 
 
 FULL: Final = Size(1_000, 5, 1, 12, 5)
-QUICK: Final = Size(100, 4, 1, 4, 2)
+QUICK: Final = Size(100, 4, 0, 4, 2)
 
 
 class Ground(NamedTuple):

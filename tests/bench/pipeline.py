@@ -30,7 +30,7 @@ class Pipeline(msgspec.Struct, frozen=True):
     """The mix, whose hours are nearly as full as live ones; and days of one company as they are, for who catches up."""
 
     mix: Backlog
-    days: Backlog
+    days: Backlog | None = None
 
     @property
     def rate(self) -> Rate:
@@ -39,13 +39,15 @@ class Pipeline(msgspec.Struct, frozen=True):
 
 
 def measure(ground: Ground, size: Size) -> Pipeline:
-    """Run it over both.
+    """Run it over both, or over the mix alone.
 
     Raises:
         RuntimeError: It ended, it was not done in time, or did not score every message.
     """
-    slow = calm(ground, size.principals, size.days)
-    return Pipeline(_run(ground, "mix", size.repetitions), _run(slow, "days", size.repetitions))
+    mix = _run(ground, "mix", size.repetitions)
+    if not size.days:
+        return Pipeline(mix)
+    return Pipeline(mix, _run(calm(ground, size.principals, size.days), "days", size.repetitions))
 
 
 def _run(ground: Ground, name: str, repetitions: int) -> Backlog:
@@ -79,7 +81,7 @@ def _began(samples: list[Sample]) -> float:
 
 def table(pipeline: Pipeline, bare: Rate | None = None) -> str:
     """As Markdown; beside the rate of a bare consumer, if that was measured."""
-    both = (pipeline.mix, pipeline.days)
+    both = [one for one in (pipeline.mix, pipeline.days) if one is not None]
     shares = {} if bare is None else {"of bare `poll()`": [f"{one.scored.median / bare.median:.1%}" for one in both]}
     rows = {
         "messages": [f"{one.messages:,}" for one in both],
@@ -93,5 +95,6 @@ def table(pipeline: Pipeline, bare: Rate | None = None) -> str:
         "findings": [f"{one.findings:,}" for one in both],
         "checkpoints": [f"{one.checkpoints}" for one in both],
     }
-    lines = ["| `detector run`, one process | the mix | days as they are |", "| --- | ---: | ---: |"]
+    names = ("the mix", "days as they are")[: len(both)]
+    lines = [f"| `detector run`, one process | {' | '.join(names)} |", f"| --- |{' ---: |' * len(both)}"]
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
