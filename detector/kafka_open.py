@@ -10,6 +10,8 @@ from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from detector.kafka_selector import QuickSelector
+
 ClientT = TypeVar("ClientT")
 
 
@@ -33,7 +35,7 @@ def open_client(factory: Callable[..., ClientT], config: Mapping[str, Any]) -> C
         return clients[-1]
 
     try:
-        return factory(**{**config, "kafka_client": connection})
+        return factory(**{"selector": QuickSelector, **config, "kafka_client": connection})
     except errors.KafkaError as error:
         why = next((manager.failure for manager in managers if manager.failure is not None), None)
         for client in clients:
