@@ -131,7 +131,7 @@ def _latency(run: Run) -> latency.Latencies:
 def _backtest(run: Run) -> history.History:
     if run.quick:
         return history.measure(60, 2, 1)
-    return history.measure() if run.million else history.measure(history.PRINCIPALS // 10, history.DAYS * 2 // 3)
+    return history.measure() if run.million else history.measure(history.PRINCIPALS // 10, history.DAYS, 2)
 
 
 def _plain(measure: Callable[[Run], Any], table: Callable[[Any], str]) -> Section:

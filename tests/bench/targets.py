@@ -47,7 +47,8 @@ _CAUSES: Final = {
     "sent": _SHARED,
     "what a checkpoint": _SHARED,
     "a configuration of a backtest": "they are played at the same time, and on cores that others use, too, they take "
-    "caches and turns from each other; by itself the section came to 1.15 to 1.26 (PROFILE.md)",
+    "caches and turns from each other, and the fewer the events, the more the start of three processes counts; by "
+    "itself the section came to 1.15 to 1.26 (PROFILE.md)",
     "files replayed": "scoring{most}, and both stages share one process",
     "memory of": "sums, habits and sequences are Python objects once a principal is read out of its row",
     "memory a principal": "a row is msgpack already: names of endpoints, sums over three half-lives, counts of steps",
