@@ -66,6 +66,19 @@ def test_what_could_not_be_modified_is_not_known_any_more(selector: QuickSelecto
         selector.get_key(number)
 
 
+def test_one_that_was_closed_is_found_to_be_forgotten(selector: QuickSelector, ends: tuple[Any, Any]) -> None:
+    """Else the next socket, which gets its number, would be taken for it."""
+    file, _ = ends
+    key = selector.register(file, EVENT_READ, "waits")
+    file.close()
+    assert selector.get_key(file) == key
+    assert selector.unregister(file) == key
+    with pytest.raises(KeyError):
+        selector.get_key(key.fd)
+    with pytest.raises(ValueError, match="Invalid file"):
+        selector.get_key(file)
+
+
 def test_all_clients_wait_by_it_unless_they_are_told_otherwise() -> None:
     class Made:
         def __init__(self, **config: Any) -> None:
