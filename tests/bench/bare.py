@@ -57,6 +57,6 @@ def table(bare: Bare) -> str:
     ]
     told = (
         f"{bare.messages:,} messages, each time, from the first batch on. While that is waited for, confluent-kafka "
-        "fetches up to 10,000 of each partition ahead: its rate is mostly that of handing over."
+        "fetches thousands of each partition ahead: its rate is mostly that of handing over."
     )
     return "\n".join([*lines, "", told])

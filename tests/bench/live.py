@@ -18,6 +18,11 @@ from tests.bench.stream import MONDAY, copied, days_of
 from tests.support.kafka import new_topic
 from tests.support.service import Deployment, Running
 
+PACE: Final = 24
+"""The mix is a day of several companies within an hour: a stream of five thousand messages a second has eighteen
+million of them in an hour of event time, and where an hour holds a thousand, what comes with its end is a large part of
+what is done."""
+
 BYTES: Final = 600
 """What an event is filled up to, as JSON: agents' logs say more than the simulator's."""
 
@@ -29,12 +34,6 @@ CHECKPOINT: Final = 5.0
 
 PATIENCE: Final = 600.0
 _FILLING: Final = "agent-runtime/4.2.1 (linux; x86_64) tools/2026.3 region/eu-north-1 deployment/blue "
-
-
-PACE: Final = 24
-"""The mix is a day of several companies within an hour: a stream of five thousand messages a second has eighteen
-million of them in an hour of event time, and where an hour holds a thousand, what comes with its end is a large part of
-what is done."""
 
 
 class Size(NamedTuple):
