@@ -28,6 +28,8 @@ class Telling:
         self._overheard = overheard
         self._clock = clock
         self._standing = Standing()
+        # The last minute that was told before something; told once, it is past for all that comes behind it.
+        self._minute = float("-inf")
         # The minute that is past where another's finding was overheard, and the last that was told for that.
         self._passed: float | None = None
         self._told: float | None = None
@@ -36,6 +38,7 @@ class Telling:
         """Begin with a partition, or go on from what was saved of it, the last of it last; the event time it is at."""
         for head in heads:
             self.ticker.restore(head["ticker"])
+        self._minute = float("-inf")
         return self._standing.open(partition, heads[-1].get("standing") if heads else None).time
 
     def close(self, partition: Partition) -> None:
@@ -53,16 +56,20 @@ class Telling:
     def tell(self, partition: Partition, now: float, findings: Sequence[Finding]) -> list[Sent]:
         """What to send of an event that was scored: what was found, and before it the minute that is past, if it is.
 
-        Beside other workers that minute is told before each finding in any case: what they found may have to end
+        Beside other workers that minute is told before a finding in any case: what they found may have to end
         before it, and nobody but correlation knows of all.
         """
         boundary, reached = self.ticker.cross(now), self._standing.score(partition, now)
         if boundary is None and findings and not self._standing.alone:
-            boundary = reached // SECONDS * SECONDS
+            past = reached // SECONDS * SECONDS
+            boundary = past if past > self._minute else None
         if boundary is None and not findings:
             return []
         place = self._standing.at(partition)
-        ticks = [] if boundary is None else [self._tick(boundary, place)]
+        ticks = []
+        if boundary is not None:
+            self._minute = max(self._minute, boundary)
+            ticks.append(self._tick(boundary, place))
         if findings:
             self.ticker.found(now)
         return [*ticks, *(Sent(finding, place, self._standing.beside) for finding in findings)]

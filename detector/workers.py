@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from detector import cores
 from detector.config import Config
 from detector.config_base import ConfigError
 from detector.os_signals import Signals, hangups_held
@@ -50,11 +51,15 @@ class Process(Protocol):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One worker: its number, what tells it from the others (environment variables), and where it is scraped."""
+    """One worker: its number, what tells it from the others (environment variables), and where it is scraped.
+
+    `core` is the only one that it runs on; None: wherever the system puts it.
+    """
 
     number: int
     environment: Mapping[str, str]
     target: str
+    core: int | None = None
 
     @property
     def port(self) -> int:
@@ -62,8 +67,13 @@ class Plan(msgspec.Struct, frozen=True):
         return int(self.target.rpartition(":")[2])
 
 
-def plan(config: Config, count: int) -> list[Plan]:
+def plan(config: Config, count: int, usable: Sequence[int] = ()) -> list[Plan]:
     """How `count` workers differ: a port for the metrics each, counted on from the configured one, and a member's name.
+
+    Args:
+        config: The configuration of all.
+        count: How many.
+        usable: Cores that they may be pinned to.
 
     Raises:
         ConfigError: The event store is embedded, which is one process's.
@@ -77,12 +87,12 @@ def plan(config: Config, count: int) -> list[Plan]:
     if ports[-1] > 65_535:
         raise ConfigError(f"`metrics.port` {first} leaves no room for {count} workers: each takes the next port")
     plans = []
-    for number, port in enumerate(ports):
+    for number, (port, core) in enumerate(zip(ports, cores.one_each(count, usable), strict=True)):
         variables = {"DETECTOR_METRICS__PORT": str(port)}
         if instance is not None:
             variables["DETECTOR_KAFKA__INSTANCE_ID"] = f"{instance}-{number}"
         host = f"[{address}]" if ":" in address else address
-        plans.append(Plan(number, variables, f"{host}:{port}"))
+        plans.append(Plan(number, variables, f"{host}:{port}", core))
     return plans
 
 
@@ -131,7 +141,10 @@ def spawn(arguments: Sequence[str]) -> Callable[[Plan], Process]:
     def begin(one: Plan) -> Process:
         command = [sys.executable, "-m", "detector", "run", *arguments, "--worker", str(one.number)]
         with hangups_held():
-            return subprocess.Popen(command, stdin=lifeline, env={**os.environ, **one.environment})  # noqa: S603 - us
+            process = subprocess.Popen(command, stdin=lifeline, env={**os.environ, **one.environment})  # noqa: S603 - us
+        if one.core is not None:
+            cores.pin(process.pid, one.core)
+        return process
 
     return begin
 
@@ -219,7 +232,8 @@ class Supervisor:
             try:
                 for one in self._plans:
                     self._workers.append(_Worker(one, self._begin, self._clock()))
-                log.info("workers_started", targets=[one.target for one in self._plans])
+                pinned = [one.core for one in self._plans if one.core is not None]
+                log.info("workers_started", targets=[one.target for one in self._plans], cores=pinned)
                 while not (self._stop.is_set() or failed):
                     for worker in self._workers:
                         worker.look(self._clock())

@@ -30,7 +30,7 @@ app = typer.Typer(
     help="Detects rogue AI agents in their logs: reads events, raises explained alerts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 store_app = typer.Typer(help="The event store (ClickHouse, or chDB embedded).", no_args_is_help=True)
 for command in (

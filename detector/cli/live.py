@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn
 
-from detector import garbage, screens
+from detector import cores, garbage, screens
 from detector.cli.common import FAILED, ConfigOption, FilesArgument
 from detector.config_file import load
 from detector.config_watch import FileWatch
@@ -28,6 +28,9 @@ def run(
     ] = "both",
     watch: Annotated[bool, typer.Option(help="Reload the configuration when its files change.")] = True,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the partitions, on this machine.")] = 1,
+    pin: Annotated[
+        bool, typer.Option(help="Give each worker a core of its own, where there are just as many as workers.")
+    ] = True,
     targets: Annotated[
         Path | None, typer.Option(help="File to list the workers in, for Prometheus' file_sd_configs.")
     ] = None,
@@ -40,21 +43,24 @@ def run(
     on SIGHUP, by `detector reload`, and when the files change.
 
     With several workers, each serves its metrics on a port of its own, counted on from `metrics.port`; one that ends
-    is begun again. The event store must then be a server.
+    is begun again. The event store must then be a server. Use --no-pin where something else on the machine is bound to
+    single cores, too.
     """
     log_to_stderr(logging.INFO, worker=worker)
     if worker is not None:
         end_with_parent()
     if workers > 1 or targets is not None:
-        raise typer.Exit(_supervise(config, stage, workers, targets, watch=watch))
+        raise typer.Exit(_supervise(config, stage, workers, targets, watch=watch, pin=pin))
     files = FileWatch(config) if config is not None and watch else None  # before they are read: no change is missed
     with garbage.spared():
         Service(load(config), stage, path=config, watch=files).run()
 
 
-def _supervise(config: Path | None, stage: StageName, count: int, targets: Path | None, *, watch: bool) -> int:
+def _supervise(
+    config: Path | None, stage: StageName, count: int, targets: Path | None, *, watch: bool, pin: bool
+) -> int:
     settings = load(config)
-    plans = plan(settings, count)
+    plans = plan(settings, count, cores.available() if pin else ())
     refuse_taken(plans, settings.metrics.address)
     if targets is not None:
         write_targets(targets, plans)

@@ -42,8 +42,8 @@ _CAUSES: Final = {
     "reading by": "scoring{most}: the client is a small part of what a message costs",
     "an event with the most": "more of them are at work than are held ready (`scoring.max_ready`), so that "
     "most have to be read out of their rows first: what memory asks for costs this (PROFILE.md)",
-    "two workers": "one worker fills a core by itself (PROFILE.md), and two of them share both cores with the broker; "
-    "how much of the cores each took, and what they would come to with a core each, stands in their table",
+    "two workers": "one worker fills a core by itself (PROFILE.md), and two of them share both cores with the broker "
+    "and whatever else there is to do; how much of the cores each took stands in their table",
     "sent": _SHARED,
     "what a checkpoint": _SHARED,
     "a configuration of a backtest": "they are played at the same time, and on cores that others use, too, they take "

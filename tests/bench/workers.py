@@ -203,7 +203,8 @@ def table(workers: Workers) -> str:
     told = (
         f"{workers.messages:,} messages in {workers.partitions} partitions, {workers.hourly:,} of them in an hour of "
         f"event time; {workers.cores} cores, with the broker on them; no event store. Medians of {workers.rounds} "
-        "rounds, in turn; more workers than cores ran once. Cores: the workers', the broker's and others', idle."
+        "rounds, in turn; more workers than cores ran once. Where there are just as many cores, each worker has one of "
+        "its own. Cores: the workers', the broker's and others', idle."
     )
     return "\n".join([*lines, "", told])
 

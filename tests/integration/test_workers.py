@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from detector import cores
 from tests.support.service import Deployment, Running, until
 
 SAMPLE: Final = Path(__file__).parents[2] / "sample_logs" / "inbox_deletion" / "events.ndjson.gz"
@@ -38,6 +39,11 @@ def at_work(running: Running) -> set[int]:
     return {entry["worker"] for entry in said(running, "partitions_assigned") if entry["partitions"]}
 
 
+def pids(running: Running) -> dict[int, int]:
+    """Each worker's, of its last life."""
+    return {entry["worker"]: entry["pid"] for entry in said(running, "service_started")}
+
+
 def test_two_workers_share_the_work(kafka_bootstrap: str, tmp_path: Path) -> None:
     deployment = Deployment(kafka_bootstrap, tmp_path, store={"url": None})
     deployment.command("topics")
@@ -53,9 +59,12 @@ def test_two_workers_share_the_work(kafka_bootstrap: str, tmp_path: Path) -> Non
         assert sum(scraped(target, "detector_events_total") for target in targets) == events
         # One of them has no partition of the findings: a standby is ready, too, after a while.
         until(lambda: all(scraped(target, "detector_ready") == 1 for target in targets), running)
-        pids = {entry["worker"]: entry["pid"] for entry in said(running, "service_started")}
-        os.kill(pids[1], signal.SIGKILL)
+        before = pids(running)
+        os.kill(before[1], signal.SIGKILL)
         until(lambda: len(said(running, "service_started")) == 3, running)
+        usable = cores.available()
+        own = [{core} for core in usable] if len(usable) == 2 else [set(usable)] * 2
+        assert [os.sched_getaffinity(pid) for pid in (before[0], pids(running)[1])] == own
         assert [entry["worker"] for entry in said(running, "worker_ended")] == [1]
         assert running.stop() == 0
         assert {entry["worker"] for entry in said(running, "service_ended")} == {0, 1}

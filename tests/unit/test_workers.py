@@ -14,10 +14,23 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from structlog.testing import capture_logs
 
+from detector import cores
 from detector.config import Config
 from detector.config_base import ConfigError
-from detector.workers import GIVE_UP, PAUSES, SHORT_LIFE, Plan, Process, Supervisor, plan, refuse_taken, write_targets
+from detector.workers import (
+    GIVE_UP,
+    PAUSES,
+    SHORT_LIFE,
+    Plan,
+    Process,
+    Supervisor,
+    plan,
+    refuse_taken,
+    spawn,
+    write_targets,
+)
 
 
 class Life:
@@ -99,6 +112,16 @@ def test_an_embedded_store_is_one_process_s() -> None:
     assert len(plan(config, 1)) == 1
     with pytest.raises(ConfigError, match="several workers need a server"):
         plan(config, 2)
+
+
+@pytest.mark.parametrize(
+    ("count", "usable", "given"),
+    [(2, [3, 7], [3, 7]), (2, [0, 1, 2], [None, None]), (3, [0, 1], [None] * 3), (1, [0], [None]), (2, [], [None] * 2)],
+)
+def test_each_has_a_core_of_its_own_where_there_are_just_as_many(
+    count: int, usable: list[int], given: list[int | None]
+) -> None:
+    assert [one.core for one in plan(Config(), count, usable)] == given
 
 
 def test_there_must_be_ports_for_all() -> None:
@@ -213,6 +236,38 @@ workers.end_with_parent()
 while True:
     signal.pause()
 """
+
+
+PINNED = """#!{python}
+import os, time
+for _ in range(600):
+    if len(os.sched_getaffinity(0)) == 1:
+        break
+    time.sleep(0.05)
+open({told!r} + ".new", "w").write(str(sorted(os.sched_getaffinity(0))))
+os.rename({told!r} + ".new", {told!r})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds a process to cores")
+def test_a_worker_runs_on_its_core_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, program = tmp_path / "told", tmp_path / "worker"
+    program.write_text(PINNED.format(python=sys.executable, told=str(told)))
+    program.chmod(0o755)
+    core = cores.available()[-1]
+    monkeypatch.setattr(sys, "executable", str(program))
+    process = spawn([])(Plan(0, {}, "127.0.0.1:0", core))
+    assert seen(told) == str([core])
+    assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds a process to cores")
+def test_one_whose_core_is_gone_runs_anywhere() -> None:
+    before = cores.available()
+    with capture_logs() as logs:
+        cores.pin(os.getpid(), 1023)
+    assert cores.available() == before
+    assert [(line["event"], line["core"]) for line in logs] == [("worker_not_pinned", 1023)]
 
 
 def test_a_worker_ends_once_its_parent_is_gone_and_holds_hangups_until_it_takes_them(tmp_path: Path) -> None:
