@@ -17,7 +17,7 @@ def available() -> list[int]:
 
 
 def one_each(count: int, cores: Sequence[int]) -> list[int | None]:
-    """A core for each of several workers, if there are just as many; else the system's scheduler does better.
+    """A core for each of several workers, if there are just as many; else they are left to the system's scheduler.
 
     >>> one_each(2, [4, 5]), one_each(2, [4, 5, 6]), one_each(1, [4])
     ([4, 5], [None, None], [None])
