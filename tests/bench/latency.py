@@ -188,8 +188,8 @@ def _serving(ground: Ground, name: str, every: float, calls: Calls | None = None
 def table(found: Latencies) -> str:
     """As Markdown."""
     lines = [
-        "| load | checkpoints | probes (lost) | bare p50 / p99 | alert p50 / p99 / most | times bare (p50) | webhook |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| load | checkpoints | probes (lost) | bare p50 / p99 | alert p50 / p99 / most | p50, of bare | webhook | p50, of bare |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *map(_line, found.levels),
     ]
     told = f"Seconds. The top rate is {found.top:,.0f} messages/s. {found.no_webhook}".strip()
@@ -205,7 +205,7 @@ def _line(level: Level) -> str:
     bare, alert, hook = level.bare, level.alert, level.webhook
     cells = (
         load, saved, count, f"{bare.p50:.3f} / {bare.p99:.3f}", _told(alert), f"{alert.p50 / bare.p50:.1f}",
-        _told(hook) if hook is not None else "-",
+        *((_told(hook), f"{hook.p50 / bare.p50:.1f}") if hook is not None else ("-", "-")),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
