@@ -188,11 +188,11 @@ def _serving(ground: Ground, name: str, every: float, calls: Calls | None = None
 def table(found: Latencies) -> str:
     """As Markdown."""
     lines = [
-        "| load | checkpoints | probes (lost) | bare p50 / p99 | alert p50 / p99 / most | of bare | webhook | of bare |",
+        "| load | saved | probes (lost) | bare p50 / p99 | alert p50 / p99 / most | of bare | webhook | of bare |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *map(_line, found.levels),
     ]
-    told = f"Seconds; of bare: as many times its p50. The top rate is {found.top:,.0f} messages/s. {found.no_webhook}"
+    told = f"Seconds; of bare: times its p50. The top rate is {found.top:,.0f} messages/s. {found.no_webhook}"
     return "\n".join([*lines, "", told.strip()])
 
 
