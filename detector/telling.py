@@ -68,7 +68,7 @@ class Telling:
         place = self._standing.at(partition)
         ticks = []
         if boundary is not None:
-            self._minute = max(self._minute, boundary)
+            self._minute = boundary
             ticks.append(self._tick(boundary, place))
         if findings:
             self.ticker.found(now)

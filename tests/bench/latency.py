@@ -204,11 +204,12 @@ def _line(level: Level) -> str:
     count = f"{level.alert.count} ({level.alert.lost})"
     bare, alert, hook = level.bare, level.alert, level.webhook
     cells = (
-        load, saved, count, f"{bare.p50:.3f} / {bare.p99:.3f}", _told(alert), f"{alert.p50 / bare.p50:.1f}",
-        *((_told(hook), f"{hook.p50 / bare.p50:.1f}") if hook is not None else ("-", "-")),
+        load, saved, count, f"{bare.p50:.3f} / {bare.p99:.3f}", *_told(alert, bare),
+        *(_told(hook, bare) if hook is not None else ("-", "-")),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
-def _told(latency: Latency) -> str:
-    return f"{latency.p50:.3f} / {latency.p99:.3f} / {latency.most:.3f}"
+def _told(latency: Latency, bare: Latency) -> tuple[str, str]:
+    """Its seconds, and how many times the bare consumer's they are."""
+    return f"{latency.p50:.3f} / {latency.p99:.3f} / {latency.most:.3f}", f"{latency.p50 / bare.p50:.1f}"

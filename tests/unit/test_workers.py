@@ -32,6 +32,8 @@ from detector.workers import (
     write_targets,
 )
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds a process to cores")
+
 
 class Life:
     """A process in the world's own time: ends by itself at `until`, or when asked to, or not even then."""
@@ -249,7 +251,7 @@ os.rename({told!r} + ".new", {told!r})
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds a process to cores")
+@on_linux
 def test_a_worker_runs_on_its_core_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told, program = tmp_path / "told", tmp_path / "worker"
     program.write_text(PINNED.format(python=sys.executable, told=str(told)))
@@ -261,7 +263,7 @@ def test_a_worker_runs_on_its_core_alone(tmp_path: Path, monkeypatch: pytest.Mon
     assert process.wait(30) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds a process to cores")
+@on_linux
 def test_one_whose_core_is_gone_runs_anywhere() -> None:
     before = cores.available()
     with capture_logs() as logs:
